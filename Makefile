@@ -1,0 +1,51 @@
+# Every target is listed by `make help` from the comment behind its name.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo test check format
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.packages $(VENV)/.broker ## everything the rest needs, into .venv and a cache
+
+$(VENV)/.packages: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "Python 3.11 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version): set PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.lock
+	@touch $@
+
+$(VENV)/.broker: $(VENV)/.packages
+	$(BIN)/python -m app broker --fetch
+	@touch $@
+
+lock: $(VENV)/.packages ## resolve the lock files anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
+		--custom-compile-command "make lock" --extra broker --extra dev -c requirements.lock \
+		pyproject.toml -o requirements-dev.lock
+
+demo: setup ## broker, simulator, workers and a hundred orders (ARGS=--exit ends by itself)
+	$(BIN)/python -m app demo $(ARGS)
+
+test: setup ## the whole test suite, on a real broker (ARGS are pytest's)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## format, lint, types, import contracts, deployment files, tests: what CI runs
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict faust.yml compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.packages ## put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix

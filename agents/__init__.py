@@ -1,0 +1,1 @@
+"""The shell of each stage: take a batch, ask the models, save, send."""

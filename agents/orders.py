@@ -1,0 +1,28 @@
+"""Orders: each order's one writer, which runs its saga."""
+
+from app.delivery.batches import Batches
+from app.main import delivery
+from models import events, saga
+from tables.orders import load_order, save_order
+
+
+@delivery.stage(
+    events.OrderCreated,
+    events.OrderCancelRequested,
+    events.OrderTimedOut,
+    events.InventoryDeducted,
+    events.InventoryInsufficient,
+    events.InventoryReleased,
+    events.PaymentCompleted,
+    events.PaymentFailed,
+    events.PaymentRefunded,
+)
+async def orders(batches: Batches) -> None:
+    """Fold what happened into each order, and send what it calls for."""
+    async for batch in batches:
+        for partition, event in batch:
+            before = load_order(batch, partition, event.order_id)
+            after = saga.evolve(before, event)
+            if after is not None:
+                save_order(batch, partition, after)
+            batch.send(*saga.respond(before, after, event))

@@ -1,0 +1,54 @@
+"""Payments: each payment's one writer, which calls the provider once the intent is safe."""
+
+from functools import partial
+
+from app.calls import Calls
+from app.delivery.batches import Batches
+from app.gateway import HttpGateway
+from app.main import app, delivery
+from app.settings import current
+from models import commands
+from models.payment import Answer, Payment, PaymentStatus, Reminder, decide, evolve
+from tables.payments import find_open, find_untold, load_payment, save_payment, state
+
+gateway = HttpGateway(current().payment)
+
+
+async def ask(payment: Payment) -> Answer:
+    """Ask the provider for what the payment's intent calls for."""
+    if payment.status is PaymentStatus.REFUNDING:
+        return await gateway.refund(payment)
+    return await gateway.charge(payment)
+
+
+calls = Calls(ask, partial(delivery.answer, "payments"), current().payment)
+
+
+@delivery.stage(commands.RequestPayment, commands.RequestPaymentRefund)
+async def payments(batches: Batches) -> None:
+    """Record the intent, call the provider, record the answer, and say what came of it."""
+    async for batch in batches:
+        for partition, event in batch:
+            before = load_payment(batch, partition, event.order_id)
+            after = evolve(before, event)
+            if after is None:
+                continue
+            save_payment(batch, partition, after)
+            batch.send(*decide(after))
+            if after.open:
+                batch.after_commit(partial(calls.start, partition, after))
+
+
+@state.on_recovered
+def take_up() -> None:
+    """Go on where an earlier owner stopped: call for open intents, same key; say what may be unsaid."""
+    for partition, payment in find_open():
+        calls.start(partition, payment)
+    for partition, order_id in find_untold():
+        delivery.answer("payments", partition, Reminder(order_id=order_id))
+
+
+@app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]  # Faust is untyped here
+async def drop_calls(*_: object, **__: object) -> None:
+    """Let go of the calls under way: the partitions' next owner makes them again, with the same keys."""
+    await calls.cancel()

@@ -1,0 +1,139 @@
+"""Tables whose writes are confirmed: acknowledged by the changelog before they reach RocksDB.
+
+Faust declares the table, assigns its partitions, recovers it from its changelog and keeps standbys.
+Reads and writes go to the same RocksDB, by partition: Faust's own would write the disk first, ask for no
+acknowledgement, and guess the partition (docs/adr/0003). Leans on faust 0.15.3's `stores.rocksdb.Store`:
+`_dbs`, `offset_key`.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import faust
+from rocksdict import ReadOptions, WriteBatch
+
+from app.delivery.exits import die
+from app.settings import Settings
+from app.topics import changelog_of
+
+logger = logging.getLogger(__name__)
+
+_ROCKSDB = {
+    "write_buffer_size": 8 << 20,
+    "max_write_buffer_number": 2,
+    "block_cache_size": 32 << 20,
+    "max_open_files": 256,
+}
+"""Faust's defaults take 2 GiB of cache for each partition of each table."""
+
+
+class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
+    """Say that this worker does not hold the partition, or not yet."""
+
+
+class State:
+    """Be one changelog-backed table, by partition, in bytes."""
+
+    def __init__(self, app: faust.App, name: str, settings: Settings) -> None:
+        self.name = name
+        self.changelog = changelog_of(name)
+        self._app = app
+        self._watchers: defaultdict[bytes, set[asyncio.Future[None]]] = defaultdict(set)
+        self.table = app.Table(
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            partitions=settings.partitions,
+            changelog_topic=app.topic(
+                self.changelog, key_type=bytes, value_type=bytes, partitions=settings.partitions
+            ),
+            options=dict(_ROCKSDB),
+        )
+
+    def on_recovered(self, find: Callable[[], None]) -> Callable[[], None]:
+        """Call the function whenever this worker's partitions were assigned and recovered."""
+
+        async def recovered() -> None:
+            try:
+                find()
+            except Exception as error:  # Faust would swallow it, and go on without what was to be found
+                logger.critical("what was recovered can't be read", exc_info=error)
+                die(repr(error))
+
+        self.table.on_recover(recovered)
+        return find
+
+    def partitions(self) -> frozenset[int]:
+        """Return the partitions that this worker owns, recovered or not."""
+        actives = self._app.assignor.assigned_actives()
+        return frozenset(tp.partition for tp in actives if tp.topic == self.changelog)
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """Return the value under the key, None where there is none.
+
+        Raises:
+            NotHere: the partition is not open on this worker.
+        """
+        value: bytes | None = self._db(partition).get(key)
+        return value
+
+    def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values that begin with the prefix, in the order of their keys, from `after` on.
+
+        Raises:
+            NotHere: the partition is not open on this worker.
+        """
+        start = max(prefix, after)
+        for key, value in self._db(partition).items(from_key=start, read_opt=ReadOptions()):
+            if not key.startswith(prefix):
+                return
+            if key not in (after, self.table.data.offset_key):
+                yield key, value
+
+    def write(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Write rows that the changelog has acknowledged up to this offset, all or none; None deletes."""
+        batch = WriteBatch(raw_mode=True)
+        keys = []
+        for key, value in rows:
+            keys.append(key)
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(self.table.data.offset_key, str(offset).encode())
+        self._db(partition).write(batch)
+        self._notify(keys)
+
+    def restore(self, partition: int, key: bytes, value: bytes) -> None:
+        """Write what follows from rows that the changelog has already: on this disk alone."""
+        self._db(partition).put(key, value)
+
+    async def changed(self, key: bytes, timeout_s: float) -> bool:
+        """Wait for the next write under this key on this worker; False when none came in time."""
+        watcher = asyncio.get_running_loop().create_future()
+        self._watchers[key].add(watcher)
+        try:
+            await asyncio.wait_for(watcher, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._watchers[key].discard(watcher)
+            if not self._watchers[key]:
+                del self._watchers[key]
+        return True
+
+    def _notify(self, keys: Iterable[bytes]) -> None:
+        if self._watchers:
+            for key in keys:
+                for watcher in self._watchers.get(key, ()):
+                    if not watcher.done():
+                        watcher.set_result(None)
+
+    def _db(self, partition: int) -> Any:
+        try:
+            return self.table.data._dbs[partition]  # noqa: SLF001  # see the module's docstring
+        except KeyError:
+            raise NotHere(f"partition {partition} of {self.name} is not open on this worker") from None

@@ -1,0 +1,152 @@
+"""What the demo shows: progress while it runs, then every order, the stock, and where to look."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from statistics import median
+
+import aiohttp
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from app.demo.customers import Customers, Outcome, Stock
+from app.demo.system import Running, system
+from app.settings import current
+
+STYLES = {"COMPLETED": "green", "CANCELLED": "yellow"}
+UNHAPPY = 1
+
+
+def run(*, orders: int, exit_when_settled: bool) -> int:
+    """Show the demo and return the exit code: 0 once every order is settled and the stock adds up."""
+    console = Console()
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as parts:
+            with console.status("Starting Kafka, the payment provider and the workers"):
+                running = parts.enter_context(system(current(), partial(_done, console)))
+            return _show(console, running, orders, exit_when_settled=exit_when_settled)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _done(console: Console, what: str) -> None:
+    console.print(f" [green]✓[/] {what}", soft_wrap=True, highlight=False)
+
+
+def _show(console: Console, running: Running, orders: int, *, exit_when_settled: bool) -> int:
+    outcomes, before, after = asyncio.run(_order_all(console, running, orders))
+    console.print(_orders_table(outcomes))
+    console.print(_summary_table(outcomes))
+    console.print(_stock_table(after))
+    wrong = _wrong_stock(outcomes, before, after)
+    if wrong:
+        console.print(f"[red]The stock does not add up: {', '.join(wrong)}[/]")
+        return UNHAPPY
+    _done(console, "every unit sold belongs to a completed order, and what cancelled ones held is back")
+    if not exit_when_settled:
+        _tell_where_to_look(console, running, outcomes[0])
+        signal.pause()
+    return 0
+
+
+async def _order_all(
+    console: Console, running: Running, count: int
+) -> tuple[list[Outcome], list[Stock], list[Stock]]:
+    """Return the orders in the order of their numbers, and the stock before and after them."""
+    async with aiohttp.ClientSession() as session:
+        customers = Customers(session, running.worker_urls)
+        await customers.restock()
+        before = await customers.stocks()
+        _done(console, f"{len(before)} SKUs are in stock")
+        columns = (TextColumn(" {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        outcomes = []
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("orders settled", total=count)
+            async for outcome in customers.buy_all(count):
+                outcomes.append(outcome)
+                progress.advance(task)
+        return sorted(outcomes, key=lambda outcome: outcome.number), before, await customers.stocks()
+
+
+def _wrong_stock(outcomes: Iterable[Outcome], before: Iterable[Stock], after: Iterable[Stock]) -> list[str]:
+    """Return the SKUs whose counters are not what the orders say they must be."""
+    sold: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.status == "COMPLETED":
+            sold.update(outcome.units)
+    return [
+        then.sku
+        for now, then in zip(before, after, strict=True)
+        if (then.sold, then.available, then.reserved)
+        != (now.sold + sold[now.sku], now.available - sold[now.sku], 0)
+    ]
+
+
+def _orders_table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(title="Orders", title_justify="left", box=SIMPLE)
+    table.add_column("#", justify="right", no_wrap=True, min_width=3)
+    for heading in ("order", "payment", "status", "reason"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("settled in", justify="right", no_wrap=True)
+    for outcome in outcomes:
+        table.add_row(
+            str(outcome.number),
+            f"…{outcome.order_id[-8:]}",
+            outcome.token,
+            f"[{STYLES[outcome.status]}]{outcome.status}[/]",
+            outcome.reason or "",
+            f"{outcome.waited_s * 1000:,.0f} ms",
+        )
+    return table
+
+
+def _summary_table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(title="How they ended", title_justify="left", box=SIMPLE)
+    table.add_column("status")
+    table.add_column("reason")
+    for heading in ("orders", "fastest", "median", "slowest"):
+        table.add_column(heading, justify="right")
+    endings = sorted({(outcome.status, outcome.reason or "") for outcome in outcomes}, reverse=True)
+    for status, reason in endings:
+        waits = sorted(
+            outcome.waited_s
+            for outcome in outcomes
+            if (outcome.status, outcome.reason or "") == (status, reason)
+        )
+        figures = (f"{wait * 1000:,.0f} ms" for wait in (waits[0], median(waits), waits[-1]))
+        table.add_row(f"[{STYLES[status]}]{status}[/]", reason, str(len(waits)), *figures)
+    return table
+
+
+def _stock_table(stocks: Iterable[Stock]) -> Table:
+    table = Table(title="Stock", title_justify="left", box=SIMPLE)
+    table.add_column("SKU")
+    for heading in ("restocked", "available", "reserved", "sold"):
+        table.add_column(heading, justify="right")
+    for stock in stocks:
+        counters = (stock.restocked, stock.available, stock.reserved, stock.sold)
+        table.add_row(stock.sku, *(str(counter) for counter in counters))
+    return table
+
+
+def _tell_where_to_look(console: Console, running: Running, outcome: Outcome) -> None:
+    url = running.worker_urls[0]
+    console.print("Look around, on either worker; Ctrl-C stops everything:")
+    for path in (
+        f"{url}/orders/{outcome.order_id}",
+        f"{url}/orders/{outcome.order_id}/events",
+        f"{url}/inventory",
+        f"{url}/health/ready",
+        f"{running.provider_url}/charges",
+        f"{running.logs}",
+    ):
+        console.print(f"  {path}", soft_wrap=True, highlight=False)

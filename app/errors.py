@@ -1,0 +1,33 @@
+"""The failures a command ends with: one sentence that names the cause, the value and the remedy.
+
+Failure
+ ├── SettingsError      a key or a value that is wrong          (app.settings)
+ ├── BrokerUnavailable  Kafka does not answer
+ ├── BrokerRefused      the embedded broker can't start         (port, folder, packages)
+ ├── SimulatorRefused   the payment simulator can't start       (port, ledger)
+ └── TopicsDiffer       the topics are not what a worker needs
+"""
+
+
+class Failure(Exception):  # noqa: N818  # its text is shown to a person, who reads "error: ..."
+    """Be the root of what a command may end with; the text is all the user sees."""
+
+
+class SettingsError(Failure):
+    """Say which setting is wrong, what it is and what was expected."""
+
+
+class BrokerUnavailable(Failure):
+    """Say which broker did not answer, and how to start one."""
+
+
+class BrokerRefused(Failure):
+    """Say why the embedded broker can't start."""
+
+
+class SimulatorRefused(Failure):
+    """Say why the payment simulator can't start."""
+
+
+class TopicsDiffer(Failure):
+    """Say which topics are not what a worker needs, and how to make them so."""

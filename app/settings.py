@@ -1,0 +1,190 @@
+"""Operator settings: `faust.yml`, with the environment over it; anything unknown stops the start."""
+
+import os
+import socket
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.errors import SettingsError
+
+PREFIX = "ORDERS_"
+CONFIG_VARIABLE = "ORDERS_CONFIG"
+DEFAULT_FILE = Path("faust.yml")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WebSettings(_Group):
+    """Where HTTP is served and how long an answer may take."""
+
+    bind: str = "127.0.0.1"
+    host: str = "127.0.0.1"
+    port: Port = 6066
+    accept_timeout_ms: Milliseconds = 5_000
+    forward_timeout_ms: Milliseconds = 2_000
+    appear_timeout_ms: Milliseconds = 2_000
+    retry_after_s: Count = 1
+
+
+class LimitSettings(_Group):
+    """What an order may hold."""
+
+    body_bytes: Count = 65_536
+    lines: Annotated[int, Field(ge=1, le=500)] = 50
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    unit_price: Annotated[int, Field(ge=0, le=10**15)] = 10**12
+    restock: Annotated[int, Field(ge=1, le=10**9)] = 1_000_000
+    page: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class PaymentSettings(_Group):
+    """Where the payment provider is and how it is called."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/.*)?$")] = "http://127.0.0.1:6080"
+    timeout_ms: Milliseconds = 2_000
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    backoff_ms: Milliseconds = 100
+    backoff_max_ms: Milliseconds = 5_000
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 500
+
+
+class KafkaSettings(_Group):
+    """How topics are made and how the worker keeps its place in the group."""
+
+    replication_factor: Annotated[int, Field(ge=1, le=10)] = 1
+    changelog_segment_ms: Milliseconds = 3_600_000
+    session_timeout_ms: Annotated[int, Field(ge=6_000, le=1_800_000)] = 10_000
+    heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 2_000
+    rebalance_timeout_ms: Milliseconds = 30_000
+    commit_interval_ms: Milliseconds = 500
+    compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "lz4"
+    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
+
+
+class DeliverySettings(_Group):
+    """How much one unit of work may hold, and how long it may take to finish on a rebalance."""
+
+    batch_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    batch_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 4_194_304
+    buffer_records: Annotated[int, Field(ge=16, le=100_000)] = 512
+    drain_timeout_ms: Milliseconds = 8_000
+
+
+class Settings(BaseSettings):
+    """Every operator setting; `faust.yml` explains each."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, case_sensitive=False
+    )
+
+    broker: Annotated[str, Field(pattern=r"^[^\s,:/]+:\d+(,[^\s,:/]+:\d+)*$")] = "127.0.0.1:9092"
+    partitions: Annotated[int, Field(ge=1, le=1_000)] = 8
+    data_dir: Path = Path("data")
+    worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]{1,100})?$")] = ""
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    web: WebSettings = WebSettings()
+    limits: LimitSettings = LimitSettings()
+    payment: PaymentSettings = PaymentSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    delivery: DeliverySettings = DeliverySettings()
+
+    @property
+    def member_id(self) -> str:
+        """Return this worker's name in the group: the same after a restart, unlike any other worker's."""
+        return self.worker_id or f"{socket.gethostname()}-{self.web.port}"
+
+    @property
+    def worker_dir(self) -> Path:
+        """Return the folder that holds this worker's state, and no other worker's."""
+        return self.data_dir / f"worker-{self.member_id}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the base class names them
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment over the file."""
+        del settings_cls
+        return (env_settings, init_settings)
+
+
+def load(path: Path | None = None) -> Settings:
+    """Return the settings of the file with the environment over it.
+
+    Raises:
+        SettingsError: a file that is missing or is no YAML mapping, an unknown key, a bad value.
+    """
+    path = path or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_FILE))
+    document = _read(path)
+    unknown = sorted(
+        {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}
+        - set(_known_variables(Settings))
+        - {CONFIG_VARIABLE}
+    )
+    if unknown:
+        raise SettingsError(f"{unknown[0]} in the environment is no setting; faust.yml lists them all")
+    try:
+        return Settings(**{str(key): value for key, value in document.items()})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path)) from None
+
+
+@cache
+def current() -> Settings:
+    """Return the settings of this process, read once."""
+    return load()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist; name another file with --config PATH") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} can't be read as YAML: {error}") from None
+    if not isinstance(document, dict | None):
+        raise SettingsError(f"{path} holds {type(document).__name__}, expected settings as `key: value`")
+    return document or {}
+
+
+def _known_variables(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _known_variables(field.annotation, f"{prefix}{name}__".upper())
+        else:
+            yield f"{prefix}{name}".upper()
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    upper = {name.upper(): name for name in os.environ}
+    lines = []
+    for fault in error.errors():
+        keys = [str(part) for part in fault["loc"]]
+        variable = f"{PREFIX}{'__'.join(keys)}".upper()
+        where = upper.get(variable, f"{path}: {'.'.join(keys)}")
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{where} = {fault['input']!r}: no such setting")
+        else:
+            lines.append(f"{where} = {fault['input']!r}: {_expected(fault)}")
+    return "\n".join(lines)
+
+
+def _expected(fault: Any) -> str:
+    message = str(fault["msg"])
+    return "expected " + message.removeprefix("Input should be ").removeprefix("String should ")

@@ -1,0 +1,432 @@
+"""The simulated payment provider: a real HTTP server that fails to order, and its true ledger."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
+from uuid import uuid4
+
+import typer
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from app.errors import SimulatorRefused
+
+HOST = "127.0.0.1"
+PORT = 6080
+KEY_HEADER = "Idempotency-Key"
+
+SLOW_S = 1.0
+FLAKY_FAILURES = 2
+SECOND_ANSWER_S = 0.02
+"""After the client took the first answer and gave the connection back to its pool, before it forgot it."""
+
+_BACKLOG = 1_024  # a full backlog makes hundreds of clients that connect at once wait for whole seconds
+_STOP_S = 2.0  # more than SLOW_S: a stop lets slow charges end
+_LOOK_S = 0.05
+_LINE_START = b'{"kind":"'
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
+Amount = Annotated[int, Field(ge=0)]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
+Kind = Literal["charge", "refund"]
+_KEY = TypeAdapter(Key)
+
+
+class Token(StrEnum):
+    """Name what a token orders; any other is declined as `unknown_token`. Refunds don't heed tokens."""
+
+    OK = "tok_ok"
+    DECLINED = "tok_declined"
+    SLOW = "tok_slow"  # completes after a second, even if the client has gone
+    TIMEOUT = "tok_timeout"  # charges, but never answers a POST
+    FLAKY = "tok_flaky"  # 503 twice, then completes
+    DUPLICATE = "tok_duplicate"  # answers twice
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class ChargeRequest(_Body):
+    """Ask for `amount` minor units."""
+
+    amount: Amount
+    currency: Currency
+    token: Annotated[str, Field(min_length=1, max_length=1_024)]
+
+
+class RefundRequest(_Body):
+    """Ask to give `amount` minor units of a charge back; `charge` is the idempotency key of the charge."""
+
+    charge: Key
+    amount: Amount
+
+
+class Entry(_Body):
+    """Be one line of the ledger: what was asked under a key and what came of it; `amount` in minor units.
+
+    `charge` is the key of the charge that a refund gives back; only what is completed moved money.
+    """
+
+    kind: Kind
+    id: str
+    idempotency_key: Key
+    charge: Key | None = None
+    amount: Amount
+    currency: Currency
+    token: str
+    outcome: Literal["completed", "declined"] = "completed"
+    reason: str | None = None
+    at: AwareDatetime
+
+
+class Refused(Exception):  # noqa: N818  # becomes an answer
+    """Say what the provider does not do, and the HTTP status of the answer that says so."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class Ledger:
+    """Keep every charge and refund in order; where a file is given, on its disk before anyone hears of it.
+
+    Raises:
+        SimulatorRefused: the file can't be used, or holds something that is no ledger.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._entries: list[Entry] = []
+        self._by_key: dict[tuple[Kind, str], Entry] = {}
+        self._refunded: Counter[str] = Counter()
+        self._file: BinaryIO | None = None
+        if path is not None:
+            self._file, entries = _carry_on(path)
+            for entry in entries:
+                self._remember(entry)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all there is, oldest first."""
+        return tuple(self._entries)
+
+    def close(self) -> None:
+        """Close the file; nothing can be recorded after."""
+        if self._file is not None:
+            self._file.close()
+
+    def find(self, kind: Kind, key: str) -> Entry | None:
+        """Return what came of the key, None if nothing did yet."""
+        return self._by_key.get((kind, key))
+
+    def charge(self, key: str, wanted: ChargeRequest) -> Entry:
+        """Record the charge, or return what came of it the first time.
+
+        Raises:
+            Refused: the key was used for another charge.
+        """
+        known = self.find("charge", key)
+        if known is not None:
+            same = (known.amount, known.currency, known.token) == (
+                wanted.amount,
+                wanted.currency,
+                wanted.token,
+            )
+            return _same_or_refuse(known, same=same)
+        reason = _reason_to_decline(wanted.token)
+        return self._append(
+            Entry(
+                kind="charge",
+                id=f"ch_{uuid4().hex}",
+                idempotency_key=key,
+                **wanted.model_dump(),
+                outcome="completed" if reason is None else "declined",
+                reason=reason,
+                at=datetime.now(UTC),
+            )
+        )
+
+    def refund(self, key: str, wanted: RefundRequest) -> Entry:
+        """Record the refund, or return what came of it the first time.
+
+        Raises:
+            Refused: the key was used for another refund, or the charge has not that much left to give back.
+        """
+        known = self.find("refund", key)
+        if known is not None:
+            same = (known.charge, known.amount) == (wanted.charge, wanted.amount)
+            return _same_or_refuse(known, same=same)
+        charge = self._refundable(wanted)
+        return self._append(
+            Entry(
+                kind="refund",
+                id=f"re_{uuid4().hex}",
+                idempotency_key=key,
+                **wanted.model_dump(),
+                currency=charge.currency,
+                token=charge.token,
+                at=datetime.now(UTC),
+            )
+        )
+
+    def _refundable(self, wanted: RefundRequest) -> Entry:
+        charge = self.find("charge", wanted.charge)
+        if charge is None or charge.outcome != "completed":
+            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"no completed charge has the key {wanted.charge}")
+        left = charge.amount - self._refunded[wanted.charge]
+        if wanted.amount > left:
+            raise Refused(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"{left} of {charge.amount} are left to give back, not {wanted.amount}",
+            )
+        return charge
+
+    def _append(self, entry: Entry) -> Entry:
+        if self._file is not None:
+            self._file.write(entry.model_dump_json().encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._remember(entry)
+        return entry
+
+    def _remember(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._by_key[entry.kind, entry.idempotency_key] = entry
+        if entry.charge is not None:
+            self._refunded[entry.charge] += entry.amount
+
+
+def _reason_to_decline(token: str) -> str | None:
+    if token not in frozenset(Token):
+        return "unknown_token"
+    return "card_declined" if token == Token.DECLINED else None
+
+
+def _same_or_refuse(known: Entry, *, same: bool) -> Entry:
+    if not same:
+        raise Refused(HTTPStatus.CONFLICT, f"{known.idempotency_key} is the key of another {known.kind}")
+    return known
+
+
+def _carry_on(path: Path) -> tuple[BinaryIO, list[Entry]]:
+    try:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        if lines and _is_torn(lines[-1]):
+            del lines[-1]  # a crash cut it off before anyone heard of it
+        entries = [Entry.model_validate_json(line) for line in lines]
+        file = path.open("ab")
+        file.truncate(sum(map(len, lines)))
+    except OSError as error:
+        raise SimulatorRefused(
+            f"{path} can't be kept as the ledger ({error.strerror}); name another file"
+        ) from None
+    except ValidationError:
+        raise SimulatorRefused(f"{path} holds something that is no ledger; name another file") from None
+    return file, entries
+
+
+def _is_torn(line: bytes) -> bool:
+    # Anything else without a line's end is a file that is not ours to cut.
+    return not line.endswith(b"\n") and (line.startswith(_LINE_START) or _LINE_START.startswith(line))
+
+
+@dataclass
+class Load:
+    """Count requests: under way now, under way at most, and in total."""
+
+    now: int = 0
+    most: int = 0
+    total: int = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count one request for as long as it is under way."""
+        self.now += 1
+        self.total += 1
+        self.most = max(self.most, self.now)
+        try:
+            yield
+        finally:
+            self.now -= 1
+
+
+LOAD = web.AppKey("LOAD", Load)
+
+
+def create_app(ledger: Ledger) -> web.Application:
+    """Return the provider's HTTP over the ledger; `app[LOAD]` tells how many requests it had at once."""
+    provider = _Provider(ledger)
+    app = web.Application(middlewares=[_count, _explain])
+    app[LOAD] = Load()
+    app.on_shutdown.append(provider.stop)
+    app.add_routes(
+        [
+            web.post("/charges", provider.charge),
+            web.post("/refunds", provider.refund),
+            web.get("/charges", provider.list_entries),
+            web.get("/charges/{key}", provider.find_charge),
+            web.get("/refunds/{key}", provider.find_refund),
+        ]
+    )
+    return app
+
+
+def run(port: int | None = None, ledger: Path | None = None) -> None:
+    """Serve in the foreground until Ctrl-C or SIGTERM, on port 6080 of the loopback if none is given.
+
+    Raises:
+        SimulatorRefused: the port is taken, or the ledger can't be used.
+    """
+    asyncio.run(_serve(PORT if port is None else port, ledger))
+
+
+async def _serve(port: int, path: Path | None) -> None:
+    told_to_stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, told_to_stop.set)
+    # The port comes first: whoever does not get it leaves the ledger of whoever has it alone.
+    with _listen(port) as listener, closing(Ledger(path)) as ledger:
+        runner = web.AppRunner(create_app(ledger), access_log=None, shutdown_timeout=_STOP_S)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+            url = f"http://{HOST}:{listener.getsockname()[1]}"
+            typer.echo(f"payment simulator on {url}, tokens {', '.join(Token)}; Ctrl-C stops it")
+            await told_to_stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port), backlog=_BACKLOG)
+    except OSError as error:
+        cause = os.strerror(error.errno or 0)  # without what `create_server` adds to it
+        raise SimulatorRefused(f"port {port} of {HOST}: {cause}; pick another with --port N") from None
+
+
+class _Provider:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._failed: Counter[str] = Counter()
+        self._stopping = asyncio.Event()
+
+    async def stop(self, _: web.Application) -> None:
+        self._stopping.set()
+
+    async def charge(self, request: web.Request) -> web.StreamResponse:
+        key = _key(request)
+        wanted = ChargeRequest.model_validate_json(await request.read())
+        entry = await asyncio.shield(self._carry_out(key, wanted))  # also if the client gives up meanwhile
+        response = _answer(entry, HTTPStatus.CREATED if entry.reason is None else HTTPStatus.PAYMENT_REQUIRED)
+        await self._trouble_after(request, response, wanted.token)
+        return response
+
+    async def refund(self, request: web.Request) -> web.StreamResponse:
+        wanted = RefundRequest.model_validate_json(await request.read())
+        return _answer(self._ledger.refund(_key(request), wanted), HTTPStatus.CREATED)
+
+    async def list_entries(self, _: web.Request) -> web.StreamResponse:
+        return web.json_response(
+            {"entries": [entry.model_dump(mode="json") for entry in self._ledger.entries]}
+        )
+
+    async def find_charge(self, request: web.Request) -> web.StreamResponse:
+        return self._find("charge", request)
+
+    async def find_refund(self, request: web.Request) -> web.StreamResponse:
+        return self._find("refund", request)
+
+    def _find(self, kind: Kind, request: web.Request) -> web.StreamResponse:
+        entry = self._ledger.find(kind, request.match_info["key"])
+        if entry is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no {kind} has the key {request.match_info['key']}")
+        return _answer(entry, HTTPStatus.OK)
+
+    async def _carry_out(self, key: str, wanted: ChargeRequest) -> Entry:
+        if self._ledger.find("charge", key) is None:
+            await self._trouble_before(key, wanted.token)
+        return self._ledger.charge(key, wanted)
+
+    async def _trouble_before(self, key: str, token: str) -> None:
+        if token == Token.SLOW:
+            await asyncio.sleep(SLOW_S)
+        if token == Token.FLAKY and self._failed[key] < FLAKY_FAILURES:
+            self._failed[key] += 1
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered by tok_flaky; try again")
+        del self._failed[key]
+
+    async def _trouble_after(self, request: web.Request, response: web.Response, token: str) -> None:
+        if token == Token.TIMEOUT:
+            # aiohttp tells a handler of its client's end in no other way than by the missing transport.
+            while request.transport is not None and not self._stopping.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _LOOK_S)
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered by tok_timeout")
+        if token == Token.DUPLICATE:
+            asyncio.get_running_loop().call_later(SECOND_ANSWER_S, _answer_again, request.transport, response)
+
+
+def _answer_again(wire: asyncio.Transport | None, response: web.Response) -> None:
+    if wire is None or wire.is_closing():
+        return
+    lines = [f"HTTP/1.1 {response.status} {response.reason}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    assert isinstance(response.body, bytes)
+    wire.write("\r\n".join([*lines, "", ""]).encode() + response.body)
+
+
+def _answer(entry: Entry, status: HTTPStatus) -> web.Response:
+    shown = entry.model_dump(mode="json", exclude={"kind", "outcome", "token"})
+    return web.json_response({**shown, "status": entry.outcome}, status=status)
+
+
+def _key(request: web.Request) -> str:
+    if KEY_HEADER not in request.headers:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the header {KEY_HEADER} is missing")
+    return _KEY.validate_python(request.headers[KEY_HEADER])
+
+
+@web.middleware
+async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
+    with request.app[LOAD].one():
+        return await handler(request)
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except Refused as refused:
+        response = _problem(refused.status, refused.detail)
+    except ValidationError as error:
+        response = _problem_of_body(error)
+    except web.HTTPException as error:  # no such path, no such method, too large
+        response = _problem(HTTPStatus(error.status), error.reason)
+    if KEY_HEADER in request.headers:
+        response.headers[KEY_HEADER] = request.headers[KEY_HEADER]
+    return response
+
+
+def _problem_of_body(error: ValidationError) -> web.Response:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        return _problem(HTTPStatus.BAD_REQUEST, faults[0]["msg"])
+    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not as it must be", errors=faults)
+
+
+def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:
+    problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, **more}
+    return web.json_response(problem, status=status, content_type="application/problem+json")

@@ -1,0 +1,33 @@
+"""The topics of the system: what there must be, what there is, and how the two differ."""
+
+from app.topics.admin import check, ensure, require
+from app.topics.plan import (
+    DEAD_LETTERS,
+    TABLES,
+    Difference,
+    Kind,
+    Layout,
+    TopicSpec,
+    changelog_of,
+    differences,
+    explain,
+    plan,
+)
+from app.topics.report import run
+
+__all__ = [
+    "DEAD_LETTERS",
+    "TABLES",
+    "Difference",
+    "Kind",
+    "Layout",
+    "TopicSpec",
+    "changelog_of",
+    "check",
+    "differences",
+    "ensure",
+    "explain",
+    "plan",
+    "require",
+    "run",
+]

@@ -1,0 +1,63 @@
+"""One worker process: checks that it can keep its promises, then runs the Faust app."""
+
+import importlib
+import logging
+import pkgutil
+import sys
+
+import faust
+from faust import streams
+
+from app import topics
+from app.errors import Failure
+from app.settings import Settings, current
+
+SUPPORTED_FAUST = "0.15.3"
+PACKAGES = ("tables", "agents", "web")
+"""Where agents, tables and views are declared: every module of these is part of the worker."""
+
+QUIET = ("aiokafka", "faust", "mode", "aiohttp.access")
+"""Loggers that say at INFO what only a developer of theirs wants to know."""
+
+
+def run() -> None:
+    """Run the worker until it is told to stop; exits with the worker's code.
+
+    Raises:
+        Failure: Kafka does not answer, or something is not as the worker needs it.
+    """
+    settings = current()
+    _require_faust()
+    topics.require(settings)
+    _set_up_logging(settings)
+    settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
+
+    for package in PACKAGES:
+        _import_all(package)
+    worker = faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True, override_logging=False)
+    sys.exit(worker.execute_from_commandline())
+
+
+def _import_all(package: str) -> None:
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+def _require_faust() -> None:
+    version = faust.__version__
+    if version != SUPPORTED_FAUST:
+        raise Failure(
+            f"faust-streaming is {version}, and delivery is built on {SUPPORTED_FAUST}: `make setup`"
+        )
+    if getattr(streams, "_CStreamIterator", None) is None:
+        raise Failure("faust-streaming came without its compiled part: `make setup` installs a wheel with it")
+
+
+def _set_up_logging(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""The domain, pure: events, commands, the order saga, the stock keeper, the payment."""

@@ -1,0 +1,78 @@
+"""What every event and command carries, and how a message gets the same id each time it is made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, TypedDict
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+NAMESPACE = UUID("6f0f5a52-4b0c-5d2b-9a51-9a8d1c0f6c11")
+
+Quantity = Annotated[int, Field(ge=1)]
+"""A number of units; checked wherever a message comes from outside."""
+
+
+def derive_id(wire_name: str, *parts: str) -> str:
+    """Return the id of the one message of this type about these parts: the same cause, the same id."""
+    return str(uuid5(NAMESPACE, "/".join((wire_name, *parts))))
+
+
+class Envelope(TypedDict):
+    """Be the part of a message that does not depend on its type."""
+
+    event_id: str
+    occurred_at: datetime
+    correlation_id: str
+    causation_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Be the envelope of every event and command; the wire name in `type` is also its topic.
+
+    `occurred_at` is when the fact came about, `recorded_at` when the log took it in: the broker's one
+    clock, set by whoever reads the log, absent from the wire and unknown before the message is sent.
+    """
+
+    type: str = ""
+    version: int = 1
+    event_id: str
+    occurred_at: datetime
+    correlation_id: str
+    causation_id: str
+    recorded_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """Return the partition key: what this message is about."""
+        raise NotImplementedError
+
+    @property
+    def at(self) -> datetime:
+        """Return the time to reckon with: the log's where it is known, else the sender's."""
+        return self.recorded_at or self.occurred_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutOrder(Message):
+    """Be a message whose home is its order's partition."""
+
+    order_id: str
+
+    @property
+    def key(self) -> str:
+        """Return the order's id."""
+        return self.order_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutStock(Message):
+    """Be a message whose home is its SKU's partition."""
+
+    sku: str
+
+    @property
+    def key(self) -> str:
+        """Return the SKU."""
+        return self.sku

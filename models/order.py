@@ -1,0 +1,99 @@
+"""The order as its agent knows it: one value that holds all that must agree about one order."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class OrderStatus(StrEnum):
+    """Name where an order stands."""
+
+    PENDING = "PENDING"
+    INVENTORY_DEDUCTED = "INVENTORY_DEDUCTED"
+    COMPLETED = "COMPLETED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+
+
+SETTLED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED})
+"""The statuses an order never leaves."""
+
+
+class CancelReason(StrEnum):
+    """Say why an order was cancelled."""
+
+    INVENTORY_INSUFFICIENT = "INVENTORY_INSUFFICIENT"
+    PAYMENT_DECLINED = "PAYMENT_DECLINED"
+    PAYMENT_TIMEOUT = "PAYMENT_TIMEOUT"
+    CUSTOMER_REQUEST = "CUSTOMER_REQUEST"
+    SAGA_TIMEOUT = "SAGA_TIMEOUT"
+
+
+class LineStatus(StrEnum):
+    """Say what the order knows about the stock of one line."""
+
+    REQUESTED = "REQUESTED"
+    DEDUCTED = "DEDUCTED"
+    REFUSED = "REFUSED"
+    RELEASED = "RELEASED"
+
+
+class PaymentKnown(StrEnum):
+    """Say what the order knows about its payment; UNKNOWN may still become any other."""
+
+    UNKNOWN = "UNKNOWN"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    REFUNDED = "REFUNDED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Be one line of the order and what became of its stock; `unit_price` in minor units."""
+
+    sku: str
+    quantity: int
+    unit_price: int
+    status: LineStatus = LineStatus.REQUESTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Be one event of the order's timeline; `about` is the SKU or the reason where there is one."""
+
+    event_id: str
+    type: str
+    at: datetime
+    causation_id: str
+    about: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Be the state of one order; `total` in minor units, `version` counts the events that counted.
+
+    `entered_at` and `entered_by` are the time and the id of the event that led into the status. What
+    the status calls for is dated by them, so that it reads the same however often it is sent.
+    """
+
+    order_id: str
+    customer_id: str
+    currency: str
+    lines: tuple[Line, ...]
+    total: int
+    payment_token: str
+    correlation_id: str
+    created_at: datetime
+    updated_at: datetime
+    entered_at: datetime
+    entered_by: str
+    status: OrderStatus = OrderStatus.PENDING
+    reason: CancelReason | None = None
+    payment: PaymentKnown = PaymentKnown.UNKNOWN
+    version: int = 1
+    history: tuple[Step, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether the order has reached a status it never leaves."""
+        return self.status in SETTLED

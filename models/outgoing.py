@@ -1,0 +1,119 @@
+"""What an order sends: each message made from the order's state alone, the same each time."""
+
+from models.commands import (
+    RequestInventory,
+    RequestInventoryRelease,
+    RequestInventorySale,
+    RequestPayment,
+    RequestPaymentRefund,
+)
+from models.events import AnalyticsEvent, NotificationEvent, OrderCancelled, OrderCompleted, OrderLine
+from models.messages import Envelope, derive_id
+from models.order import Line, Order
+
+
+def request_inventory(order: Order, line: Line) -> RequestInventory:
+    """Ask the SKU's home to reserve the line."""
+    return RequestInventory(
+        **_envelope(order, RequestInventory.type, line.sku),
+        sku=line.sku,
+        order_id=order.order_id,
+        quantity=line.quantity,
+    )
+
+
+def request_release(order: Order, line: Line) -> RequestInventoryRelease:
+    """Ask the SKU's home to give the line back."""
+    return RequestInventoryRelease(
+        **_envelope(order, RequestInventoryRelease.type, line.sku, order.status),
+        sku=line.sku,
+        order_id=order.order_id,
+        quantity=line.quantity,
+    )
+
+
+def request_sale(order: Order, line: Line) -> RequestInventorySale:
+    """Ask the SKU's home to count the line as sold."""
+    return RequestInventorySale(
+        **_envelope(order, RequestInventorySale.type, line.sku),
+        sku=line.sku,
+        order_id=order.order_id,
+        quantity=line.quantity,
+    )
+
+
+def request_payment(order: Order) -> RequestPayment:
+    """Ask for the order's total to be charged."""
+    return RequestPayment(
+        **_envelope(order, RequestPayment.type),
+        order_id=order.order_id,
+        amount=order.total,
+        currency=order.currency,
+        payment_token=order.payment_token,
+    )
+
+
+def request_refund(order: Order) -> RequestPaymentRefund:
+    """Ask for the charge to be given back."""
+    return RequestPaymentRefund(
+        **_envelope(order, RequestPaymentRefund.type),
+        order_id=order.order_id,
+        amount=order.total,
+        currency=order.currency,
+    )
+
+
+def completed(order: Order) -> OrderCompleted:
+    """Announce the sale."""
+    lines = (
+        OrderLine(sku=line.sku, quantity=line.quantity, unit_price=line.unit_price) for line in order.lines
+    )
+    return OrderCompleted(
+        **_envelope(order, OrderCompleted.type),
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        currency=order.currency,
+        lines=tuple(lines),
+        total=order.total,
+    )
+
+
+def cancelled(order: Order) -> OrderCancelled:
+    """Announce that there is no sale, and why."""
+    return OrderCancelled(
+        **_envelope(order, OrderCancelled.type),
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        reason=str(order.reason),
+    )
+
+
+def tell(order: Order) -> tuple[NotificationEvent, AnalyticsEvent]:
+    """Tell the customer, and the statistics, how the order ended."""
+    notification = NotificationEvent(
+        **_envelope(order, NotificationEvent.type, order.status),
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        status=order.status,
+        reason=order.reason,
+    )
+    analytics = AnalyticsEvent(
+        **_envelope(order, AnalyticsEvent.type, order.status),
+        order_id=order.order_id,
+        status=order.status,
+        reason=order.reason,
+        currency=order.currency,
+        total=order.total,
+        units=sum(line.quantity for line in order.lines),
+        settled_in_ms=int((order.entered_at - order.created_at).total_seconds() * 1000),
+    )
+    return (notification, analytics)
+
+
+def _envelope(order: Order, wire_name: str, *parts: str) -> Envelope:
+    return {
+        "event_id": derive_id(wire_name, order.order_id, *parts),
+        "occurred_at": order.entered_at,
+        "correlation_id": order.correlation_id,
+        "causation_id": order.entered_by,
+    }

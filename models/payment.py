@@ -1,0 +1,189 @@
+"""The payment of one order: the intent first, the provider's answer after, and what to say of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import assert_never
+
+from models.commands import RequestPayment, RequestPaymentRefund
+from models.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+from models.messages import Envelope, Message, derive_id
+
+
+class PaymentStatus(StrEnum):
+    """Name where a payment stands; CHARGING and REFUNDING are open intents."""
+
+    CHARGING = "CHARGING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    REFUNDING = "REFUNDING"
+    REFUNDED = "REFUNDED"
+
+
+OPEN = frozenset({PaymentStatus.CHARGING, PaymentStatus.REFUNDING})
+"""The statuses that call for the provider."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charged:
+    """The provider's answer: the money was taken."""
+
+    order_id: str
+    reference: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declined:
+    """The provider's answer: no money was taken, and none will be."""
+
+    order_id: str
+    reference: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refunded:
+    """The provider's answer: the money was given back."""
+
+    order_id: str
+    reference: str
+    at: datetime
+
+
+Answer = Charged | Declined | Refunded
+"""What the provider may say; `reference` is its id for it, or its reason. A time-out is no answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reminder:
+    """Be a repeat made by the worker itself: what the payment has to say may not have been said."""
+
+    order_id: str
+
+
+PaymentInput = RequestPayment | RequestPaymentRefund | Answer | Reminder
+"""What a payment listens to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payment:
+    """Be the state of one order's payment; `amount` in minor units, the order id is the key at the provider.
+
+    `settled_at` is when the status was entered; `reference` is what the provider called its last answer.
+    """
+
+    order_id: str
+    amount: int
+    currency: str
+    payment_token: str
+    correlation_id: str
+    causation_id: str
+    settled_at: datetime
+    status: PaymentStatus = PaymentStatus.CHARGING
+    reference: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the provider has still to be called."""
+        return self.status in OPEN
+
+
+AWAITED_IN: Mapping[type[PaymentInput], frozenset[PaymentStatus | None]] = MappingProxyType(
+    {
+        RequestPayment: frozenset({None}),
+        Charged: frozenset({PaymentStatus.CHARGING}),
+        Declined: frozenset({PaymentStatus.CHARGING}),
+        RequestPaymentRefund: frozenset({PaymentStatus.COMPLETED}),
+        Refunded: frozenset({PaymentStatus.REFUNDING}),
+        Reminder: frozenset(),
+    }
+)
+"""Where each input counts (None: no payment yet); elsewhere it is late or a repeat."""
+
+
+def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
+    """Return the payment after the input; the very same object where the input does not count."""
+    if payment is None:
+        return _open(event) if isinstance(event, RequestPayment) else None
+    if payment.status not in AWAITED_IN[type(event)]:
+        return payment
+    match event:
+        case Charged():
+            after = _move(payment, PaymentStatus.COMPLETED, event.at, event.reference)
+        case Declined():
+            after = _move(payment, PaymentStatus.FAILED, event.at, event.reference)
+        case Refunded():
+            after = _move(payment, PaymentStatus.REFUNDED, event.at, event.reference)
+        case RequestPaymentRefund():
+            refunding = _move(payment, PaymentStatus.REFUNDING, event.at, payment.reference)
+            after = replace(refunding, causation_id=event.event_id)
+        case RequestPayment() | Reminder():  # awaited only where there is no payment yet, and nowhere
+            after = payment
+        case _:
+            assert_never(event)
+    return after
+
+
+def decide(payment: Payment) -> tuple[Message, ...]:
+    """Return what the payment's status has to say, from the state alone; an open intent says nothing yet."""
+    match payment.status:
+        case PaymentStatus.CHARGING | PaymentStatus.REFUNDING:
+            return ()
+        case PaymentStatus.COMPLETED:
+            return (
+                PaymentCompleted(
+                    **_envelope(payment, PaymentCompleted.type),
+                    order_id=payment.order_id,
+                    amount=payment.amount,
+                    currency=payment.currency,
+                    charge_id=payment.reference,
+                ),
+            )
+        case PaymentStatus.FAILED:
+            return (
+                PaymentFailed(
+                    **_envelope(payment, PaymentFailed.type),
+                    order_id=payment.order_id,
+                    reason=payment.reference,
+                ),
+            )
+        case PaymentStatus.REFUNDED:
+            return (
+                PaymentRefunded(
+                    **_envelope(payment, PaymentRefunded.type),
+                    order_id=payment.order_id,
+                    amount=payment.amount,
+                    currency=payment.currency,
+                    refund_id=payment.reference,
+                ),
+            )
+        case _:
+            assert_never(payment.status)
+
+
+def _open(event: RequestPayment) -> Payment:
+    return Payment(
+        order_id=event.order_id,
+        amount=event.amount,
+        currency=event.currency,
+        payment_token=event.payment_token,
+        correlation_id=event.correlation_id,
+        causation_id=event.event_id,
+        settled_at=event.at,
+    )
+
+
+def _move(payment: Payment, status: PaymentStatus, at: datetime, reference: str) -> Payment:
+    return replace(payment, status=status, settled_at=at, reference=reference)
+
+
+def _envelope(payment: Payment, wire_name: str) -> Envelope:
+    return {
+        "event_id": derive_id(wire_name, payment.order_id),
+        "occurred_at": payment.settled_at,
+        "correlation_id": payment.correlation_id,
+        "causation_id": payment.causation_id,
+    }

@@ -1,0 +1,110 @@
+"""Stock by SKU: its counters, and a row for each order that holds some; the inventory agent writes both.
+
+Counters stand under `item/SKU`, rows under `hold/SKU/HOLDER`, in the SKU's partition. Which marks can be
+forgotten is kept in memory and found again by a scan whenever partitions were assigned.
+"""
+
+from collections import defaultdict, deque
+from datetime import datetime
+from typing import NamedTuple
+
+from app.delivery.batch import Batch, Place
+from app.delivery.codec import Coder
+from app.main import delivery
+from models.stock import (
+    Hold,
+    HoldStatus,
+    Stock,
+    StockItem,
+    StockMessage,
+    holder_of,
+    is_forgettable,
+    newest_counters,
+)
+
+state = delivery.table("inventory")
+items = Coder(StockItem)
+holds = Coder(Hold)
+
+ITEM = b"item/"
+HOLD = b"hold/"
+
+
+class Mark(NamedTuple):
+    """Be a row that is to be forgotten some time after it was settled."""
+
+    status: HoldStatus
+    at: datetime
+    key: bytes
+
+
+_marks: defaultdict[tuple[int, str, bool], deque[Mark]] = defaultdict(deque)
+
+
+def load_stock(batch: Batch, partition: int, message: StockMessage) -> Stock:
+    """Return the counters and the row that the message concerns, as they stand within the batch."""
+    item = batch.read(state, partition, _item_key(message.sku))
+    hold = batch.read(state, partition, _hold_key(message.sku, holder_of(message)))
+    return Stock(
+        item=None if item is None else items.decode(item),
+        hold=None if hold is None else holds.decode(hold),
+    )
+
+
+def save_stock(batch: Batch, partition: int, before: Stock, after: Stock) -> None:
+    """Write the row at once and the counters behind all rows; forget the marks that nothing can refer to.
+
+    What has not changed is written as well: a repeat means that the changelog may lack it. A mark goes
+    only after the counters: as long as they may be lost, its copy of them is the newest there is.
+    """
+    if after.hold is not None:
+        key = _hold_key(after.hold.sku, after.hold.holder)
+        batch.write(state, partition, key, holds.encode(after.hold))
+        if after.hold is not before.hold and after.hold.status is not HoldStatus.RESERVED:
+            _remember(partition, after.hold, key)
+    if after.item is not None:
+        batch.write(state, partition, _item_key(after.item.sku), items.encode(after.item), place=Place.LAST)
+        for key in _forgettable(partition, after.item):
+            batch.write(state, partition, key, None, place=Place.LAST)
+
+
+@state.on_recovered
+def take_stock() -> None:
+    """Bring the counters up to the rows, and find the marks in the order in which they were settled."""
+    _marks.clear()
+    for partition in state.partitions():
+        found = [(holds.decode(raw), key) for key, raw in state.scan(partition, HOLD)]
+        _catch_up(partition, [hold for hold, _ in found])
+        for hold, key in sorted(found, key=lambda row: row[0].at):
+            if hold.status is not HoldStatus.RESERVED:
+                _remember(partition, hold, key)
+
+
+def _catch_up(partition: int, rows: list[Hold]) -> None:
+    """Take the newest row's copy of a SKU's counters where a crash lost newer ones."""
+    for sku, newest in newest_counters(rows).items():
+        raw = state.get(partition, _item_key(sku))
+        if raw is None or items.decode(raw).sequence < newest.sequence:
+            state.restore(partition, _item_key(sku), items.encode(newest))
+
+
+def _remember(partition: int, hold: Hold, key: bytes) -> None:
+    restock = hold.status is HoldStatus.RESTOCKED
+    _marks[partition, hold.sku, restock].append(Mark(hold.status, hold.at, key))
+
+
+def _forgettable(partition: int, item: StockItem) -> list[bytes]:
+    keys = []
+    for restock in (False, True):
+        marks = _marks.get((partition, item.sku, restock))
+        while marks and is_forgettable(marks[0].status, marks[0].at, item):
+            keys.append(marks.popleft().key)
+    return keys
+
+
+def _item_key(sku: str) -> bytes:
+    return ITEM + sku.encode()
+
+
+def _hold_key(sku: str, holder: str) -> bytes:
+    return HOLD + f"{sku}/{holder}".encode()

@@ -1,0 +1,52 @@
+"""Payments by order id: written by the payments agent alone.
+
+A provider's answer is no record of a topic: it does not come again after a crash. So each batch writes,
+ahead of its payments, which of them have something to say; the next batch is begun only once all of it
+is said, and overwrites the list. Whoever recovers the partition reminds the payments on the list.
+"""
+
+from collections.abc import Iterator
+
+import orjson
+
+from app.delivery.batch import Batch, Place
+from app.delivery.codec import Coder
+from app.main import delivery
+from models.payment import Payment
+
+state = delivery.table("payments")
+coder = Coder(Payment)
+
+PAYMENT = b"payment/"
+UNTOLD = b"untold"
+
+
+def load_payment(batch: Batch, partition: int, order_id: str) -> Payment | None:
+    """Return the payment as it stands within the batch, None where there is none."""
+    raw = batch.read(state, partition, PAYMENT + order_id.encode())
+    return None if raw is None else coder.decode(raw)
+
+
+def save_payment(batch: Batch, partition: int, payment: Payment) -> None:
+    """Write the payment with the batch, and remember that it may have something to say."""
+    key = PAYMENT + payment.order_id.encode()
+    batch.write(state, partition, key, coder.encode(payment), place=Place.LAST)
+    if not payment.open:
+        untold = orjson.loads(batch.written(state, partition, UNTOLD) or b"[]")
+        batch.write(state, partition, UNTOLD, orjson.dumps([*untold, payment.order_id]), place=Place.FIRST)
+
+
+def find_open() -> Iterator[tuple[int, Payment]]:
+    """Yield the payments of this worker's partitions that still call for the provider."""
+    for partition in sorted(state.partitions()):
+        for _, raw in state.scan(partition, PAYMENT):
+            payment = coder.decode(raw)
+            if payment.open:
+                yield partition, payment
+
+
+def find_untold() -> Iterator[tuple[int, str]]:
+    """Yield the order ids of this worker's partitions whose payments may not have said what they have to."""
+    for partition in sorted(state.partitions()):
+        for order_id in orjson.loads(state.get(partition, UNTOLD) or b"[]"):
+            yield partition, order_id

@@ -1,0 +1,55 @@
+"""What all tests share: one real Kafka and one worker, each started when the first test asks for it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from app import broker, topics
+from app.processes import Command
+from app.settings import load
+from tests.e2e.shop import Shop
+from tests.e2e.system import HOST, READY_S, System, free_port
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
+    """Return a running broker, empty at first, for the whole test run; `.bootstrap` is its host:port."""
+    with broker.start(tmp_path_factory.mktemp("kafka"), options=broker.QUICK) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def system(kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Give a system without workers."""
+    folder = tmp_path_factory.mktemp("system")
+    port = free_port()
+    running = System(folder, kafka.bootstrap, f"http://{HOST}:{port}")
+    topics.ensure(load().model_copy(update={"broker": kafka.bootstrap}))
+    simulator = Command("simulator", "--port", str(port), log=folder / "simulator.log")
+    simulator.start()
+    simulator.wait_for(f"{running.provider_url}/charges", READY_S)
+    yield running
+    for worker in running.workers.values():
+        worker.stop()
+    simulator.stop()
+
+
+@pytest.fixture(scope="session")
+async def worker(system: System) -> str:
+    """Give the address of a worker that every test of the run may use."""
+    _, url = await system.worker()
+    return url
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Give an HTTP client that opens as many connections as a crowd of buyers needs."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(session: aiohttp.ClientSession, worker: str) -> Shop:
+    """Give a customer of the shared worker."""
+    return Shop(session, worker)

@@ -1,0 +1,58 @@
+"""The whole system as processes of its own: a simulator and workers, on one broker."""
+
+import asyncio
+import signal
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.processes import Command
+
+HOST = "127.0.0.1"
+READY_S = 60
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class System:
+    """Start workers against one broker and one simulator, and know where they are."""
+
+    folder: Path
+    bootstrap: str
+    provider_url: str
+    workers: dict[int, Command] = field(default_factory=dict)
+
+    async def worker(self, port: int | None = None) -> tuple[Command, str]:
+        """Start a worker; return it with its address, once it is ready."""
+        port = port or free_port()
+        arguments = ("worker", "--web-port", str(port))
+        log = self.folder / f"worker-{port}.log"
+        command = self.workers[port] = Command(*arguments, log=log, environment=self.environment)
+        command.start()
+        await asyncio.to_thread(command.wait_for, f"http://{HOST}:{port}/health/ready", READY_S)
+        return command, f"http://{HOST}:{port}"
+
+    async def restart(self, url: str, number: signal.Signals) -> None:
+        """End a worker by a signal, and start it again where it was."""
+        port = int(url.rsplit(":", 1)[1])
+        self.workers[port].signal(number)
+        code = await asyncio.to_thread(self.workers[port].wait)
+        assert code == (0 if number is signal.SIGTERM else -number), self.workers[port].last_lines()
+        await self.worker(port)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what tells the processes where everything is."""
+        return {
+            "ORDERS_BROKER": self.bootstrap,
+            "ORDERS_DATA_DIR": str(self.folder / "data"),
+            "ORDERS_PAYMENT__URL": self.provider_url,
+            "ORDERS_PAYMENT__TIMEOUT_MS": "1500",
+        }

@@ -1,0 +1,450 @@
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given as any_of
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from models.messages import Message
+from models.order import CancelReason, LineStatus, Order, OrderStatus, PaymentKnown
+from models.saga import OrderEvent
+from tests.models.scenario import (
+    Outcome,
+    cancel_requested,
+    created,
+    declined,
+    deducted,
+    insufficient,
+    moment,
+    orders,
+    paid,
+    refunded,
+    released,
+    run_saga,
+    say,
+    timed_out,
+)
+
+PENDING = OrderStatus.PENDING
+PAYING = OrderStatus.INVENTORY_DEDUCTED
+COMPLETED = OrderStatus.COMPLETED
+CANCELLING = OrderStatus.CANCELLING
+CANCELLED = OrderStatus.CANCELLED
+
+ENDED_WELL = (
+    "ORDER_COMPLETED",
+    "INVENTORY_SALE_REQUESTED A x1",
+    "NOTIFICATION_EVENTS COMPLETED",
+    "ANALYTICS_EVENTS COMPLETED",
+)
+
+
+def ended_badly(reason: CancelReason) -> tuple[str, ...]:
+    return (
+        f"ORDER_CANCELLED {reason}",
+        f"NOTIFICATION_EVENTS CANCELLED {reason}",
+        f"ANALYTICS_EVENTS CANCELLED {reason}",
+    )
+
+
+def order_after(*events: OrderEvent) -> Order:
+    order = orders.given(*events).state
+    assert order is not None
+    return order
+
+
+def only(outcome: Outcome[Order | None], wire_name: str) -> Message:
+    (message,) = (message for message in outcome.messages if message.type == wire_name)
+    return message
+
+
+# The way to a sale
+
+
+def test_a_new_order_asks_the_home_of_each_sku() -> None:
+    orders.given().when(created(("A", 1), ("B", 2))).then(
+        "INVENTORY_REQUESTED A x1", "INVENTORY_REQUESTED B x2"
+    ).and_in(PENDING)
+
+
+def test_a_partly_deducted_order_waits_and_says_nothing() -> None:
+    orders.given(created(("A", 1), ("B", 2))).when(deducted("A")).then().and_in(PENDING)
+
+
+def test_an_order_whose_lines_are_all_deducted_asks_for_its_payment_once() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A")).given(deducted("B", 2))
+    assert [say(message) for message in story.said].count("PAYMENT_REQUESTED 3000 EUR") == 1
+    assert story.state is not None
+    assert story.state.status is PAYING
+
+
+def test_a_paid_order_is_completed_and_sold_and_everyone_is_told() -> None:
+    orders.given(created(), deducted()).when(paid()).then(*ENDED_WELL).and_in(COMPLETED)
+
+
+def test_a_completed_order_of_two_lines_has_both_sold() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2))
+    story.when(paid(3000)).then(
+        "ORDER_COMPLETED",
+        "INVENTORY_SALE_REQUESTED A x1",
+        "INVENTORY_SALE_REQUESTED B x2",
+        "NOTIFICATION_EVENTS COMPLETED",
+        "ANALYTICS_EVENTS COMPLETED",
+    )
+
+
+def test_the_statistics_learn_how_long_and_how_much() -> None:
+    story = orders.given(created(("A", 1), ("B", 2), at=10), deducted("A", at=11), deducted("B", 2, at=11))
+    told = asdict(only(story.when(paid(3000, at=12.5)), "ANALYTICS_EVENTS"))
+    assert (told["settled_in_ms"], told["units"], told["total"]) == (2500, 3, 3000)
+
+
+# The ways to a cancellation
+
+
+def test_a_declined_payment_releases_every_line_before_the_order_is_cancelled() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2))
+    story.when(declined()).then(
+        "INVENTORY_RELEASE_REQUESTED A x1", "INVENTORY_RELEASE_REQUESTED B x2"
+    ).and_in(CANCELLING, CancelReason.PAYMENT_DECLINED)
+
+
+def test_a_declined_order_waits_for_the_last_line_to_be_released() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2), declined())
+    story.when(released("A")).then().and_in(CANCELLING, CancelReason.PAYMENT_DECLINED)
+    story.given(released("A")).when(released("B", 2)).then(
+        *ended_badly(CancelReason.PAYMENT_DECLINED)
+    ).and_in(CANCELLED, CancelReason.PAYMENT_DECLINED)
+
+
+def test_an_order_whose_only_line_is_refused_is_cancelled_at_once() -> None:
+    orders.given(created()).when(insufficient()).then(
+        *ended_badly(CancelReason.INVENTORY_INSUFFICIENT)
+    ).and_in(CANCELLED, CancelReason.INVENTORY_INSUFFICIENT)
+
+
+def test_a_refused_line_releases_the_deducted_and_the_unanswered_ones() -> None:
+    story = orders.given(created(("A", 1), ("B", 2), ("C", 3)), deducted("A"))
+    story.when(insufficient("B", 2)).then(
+        "INVENTORY_RELEASE_REQUESTED A x1", "INVENTORY_RELEASE_REQUESTED C x3"
+    ).and_in(CANCELLING, CancelReason.INVENTORY_INSUFFICIENT)
+
+
+def test_an_order_with_a_refused_line_is_cancelled_when_the_others_are_released() -> None:
+    story = orders.given(
+        created(("A", 1), ("B", 2), ("C", 3)), deducted("A"), insufficient("B", 2), released("C", 3)
+    )
+    story.when(released("A")).then(*ended_badly(CancelReason.INVENTORY_INSUFFICIENT)).and_in(
+        CANCELLED, CancelReason.INVENTORY_INSUFFICIENT
+    )
+
+
+def test_a_second_refusal_spares_the_wait_for_its_release() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), insufficient("A"))
+    story.when(insufficient("B", 2)).then(*ended_badly(CancelReason.INVENTORY_INSUFFICIENT)).and_in(
+        CANCELLED, CancelReason.INVENTORY_INSUFFICIENT
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [(cancel_requested(), CancelReason.CUSTOMER_REQUEST), (timed_out(), CancelReason.SAGA_TIMEOUT)],
+    ids=["customer", "timer"],
+)
+def test_a_pending_order_can_be_called_off(event: OrderEvent, reason: CancelReason) -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"))
+    story.when(event).then("INVENTORY_RELEASE_REQUESTED A x1", "INVENTORY_RELEASE_REQUESTED B x2").and_in(
+        CANCELLING, reason
+    )
+    story.given(event, released("B", 2)).when(released("A")).then(*ended_badly(reason)).and_in(
+        CANCELLED, reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [(cancel_requested(), CancelReason.CUSTOMER_REQUEST), (timed_out(), CancelReason.PAYMENT_TIMEOUT)],
+    ids=["customer", "timer"],
+)
+def test_a_paying_order_can_be_called_off(event: OrderEvent, reason: CancelReason) -> None:
+    story = orders.given(created(), deducted())
+    story.when(event).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(CANCELLING, reason)
+    story.given(event).when(released()).then(*ended_badly(reason)).and_in(CANCELLED, reason)
+
+
+@pytest.mark.parametrize("event", [cancel_requested(at=9), timed_out(at=9)], ids=["customer", "timer"])
+def test_a_completed_order_can_not_be_called_off(event: OrderEvent) -> None:
+    story = orders.given(created(), deducted(), paid())
+    story.when(event).then(*ENDED_WELL).and_nothing_changed()
+
+
+def test_the_first_reason_to_cancel_stays() -> None:
+    story = orders.given(created(), timed_out())
+    story.when(cancel_requested()).then("INVENTORY_RELEASE_REQUESTED A x1").and_nothing_changed()
+
+
+def test_the_timer_has_a_cancelling_order_send_again_what_it_waits_for() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), cancel_requested(), released("A"))
+    story.when(timed_out(at=60)).then("INVENTORY_RELEASE_REQUESTED B x2").and_nothing_changed()
+
+
+# What arrives late
+
+
+def test_a_payment_that_completes_after_the_cancellation_is_refunded_once() -> None:
+    story = orders.given(created(), deducted(), timed_out(), released())
+    late = story.when(paid())
+    late.then("PAYMENT_REFUND_REQUESTED 1000 EUR").and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
+    settled = story.given(paid())
+    settled.when(refunded()).then().and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
+    after = settled.given(refunded())
+    after.when(paid()).then().and_nothing_changed()
+
+
+def test_a_payment_that_completes_while_cancelling_is_refunded_before_the_order_is_cancelled() -> None:
+    story = orders.given(created(), deducted(), cancel_requested())
+    story.when(paid()).then("PAYMENT_REFUND_REQUESTED 1000 EUR").and_in(
+        CANCELLING, CancelReason.CUSTOMER_REQUEST
+    )
+    waiting = story.given(paid(), released())
+    assert waiting.state is not None
+    assert waiting.state.status is CANCELLING
+    waiting.when(refunded()).then(*ended_badly(CancelReason.CUSTOMER_REQUEST)).and_in(
+        CANCELLED, CancelReason.CUSTOMER_REQUEST
+    )
+
+
+def test_a_payment_declined_after_the_cancellation_calls_for_nothing() -> None:
+    story = orders.given(created(), deducted(), timed_out(), released())
+    story.when(declined()).then().and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
+
+
+def test_stock_deducted_late_for_a_refused_line_is_released() -> None:
+    story = orders.given(created(), insufficient())
+    story.when(deducted(at=5)).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(
+        CANCELLED, CancelReason.INVENTORY_INSUFFICIENT
+    )
+    story.given(deducted(at=5)).when(released(at=6)).then().and_in(
+        CANCELLED, CancelReason.INVENTORY_INSUFFICIENT
+    )
+
+
+def test_stock_deducted_after_a_refusal_while_cancelling_is_released_first() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), insufficient("A"))
+    story.when(deducted("A")).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(
+        CANCELLING, CancelReason.INVENTORY_INSUFFICIENT
+    )
+    waiting = story.given(deducted("A"), released("B", 2))
+    waiting.when(released("A")).then(*ended_badly(CancelReason.INVENTORY_INSUFFICIENT))
+
+
+def test_a_deduction_told_after_its_release_changes_nothing() -> None:
+    story = orders.given(created(), cancel_requested(), released())
+    story.when(deducted(at=9)).then().and_nothing_changed()
+
+
+def test_a_refusal_told_after_the_deduction_changes_nothing() -> None:
+    story = orders.given(created(("A", 1), ("B", 1)), deducted("A"))
+    story.when(insufficient("A")).then().and_nothing_changed()
+
+
+# Repeats and strangers
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (created(("A", 1), ("B", 2)),),
+        (created(), deducted()),
+        (created(), deducted(), paid()),
+        (created(), deducted(), declined()),
+        (created(), insufficient()),
+    ],
+    ids=["pending", "paying", "completed", "cancelling", "cancelled"],
+)
+def test_a_repeat_sends_all_that_is_due_again_with_the_same_ids(history: tuple[OrderEvent, ...]) -> None:
+    entering = orders.given(*history[:-1]).when(history[-1])
+    repeat = orders.given(*history).when(history[-1]).and_nothing_changed()
+    assert repeat.messages == entering.messages != ()
+
+
+def test_a_repeated_creation_asks_only_for_what_is_unanswered() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"))
+    story.when(created(("A", 1), ("B", 2))).then("INVENTORY_REQUESTED B x2").and_nothing_changed()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        deducted(),
+        insufficient(),
+        released(),
+        paid(),
+        declined(),
+        refunded(),
+        cancel_requested(),
+        timed_out(),
+    ],
+    ids=lambda event: event.type,
+)
+def test_an_event_of_an_unknown_order_does_nothing(event: OrderEvent) -> None:
+    orders.given().when(event).then_nothing_happened()
+
+
+def test_an_event_about_a_sku_that_is_not_in_the_order_changes_nothing() -> None:
+    story = orders.given(created(("A", 1), ("B", 1)))
+    story.when(deducted("Z")).and_nothing_changed()
+
+
+def test_one_duplicate_costs_no_more_messages_than_the_order_has_lines() -> None:
+    """The answers to re-sent requests are repeats themselves; they must not ask for ever more."""
+    skus = tuple("ABCDEFGH")
+    order, said = run_saga(None, created(*((sku, 1) for sku in skus)))
+    queues = dict.fromkeys(skus, 1)
+    order, said = run_saga(order, created(*((sku, 1) for sku in skus)))
+    sent = 0
+    while said or any(queues.values()):
+        for message in said:
+            if message.type == "INVENTORY_REQUESTED":
+                queues[message.key] += 1
+                sent += 1
+        said = ()
+        sku = next((sku for sku in skus if queues[sku]), None)
+        if sku is not None:  # one home answers all that waits for it before the next home gets a turn
+            queues[sku] -= 1
+            order, said = run_saga(order, deducted(sku))
+    assert sent <= 2 * len(skus), f"{sent} requests for one duplicate of an order of {len(skus)} lines"
+
+
+# What the messages are made of
+
+
+def test_each_message_names_its_cause_and_its_order_as_correlation() -> None:
+    creation = created()
+    asked = orders.given().when(creation).messages[0]
+    assert (asked.causation_id, asked.correlation_id) == (creation.event_id, creation.correlation_id)
+    payment = only(orders.given(creation).when(deducted()), "PAYMENT_REQUESTED")
+    assert (payment.causation_id, payment.correlation_id) == (deducted().event_id, creation.correlation_id)
+    assert payment.occurred_at == moment(1)
+
+
+def test_all_messages_of_one_order_have_ids_of_their_own() -> None:
+    story = orders.given(
+        created(("A", 1), ("B", 2)),
+        deducted("A"),
+        deducted("B", 2),
+        timed_out(),
+        released("A"),
+        released("B"),
+    )
+    ids = [message.event_id for message in story.said]
+    assert len(ids) == len(set(ids)) == 8
+
+
+def test_the_orders_of_two_customers_share_no_id() -> None:
+    one = orders.given(created(order="one")).said
+    two = orders.given(created(order="two")).said
+    assert not {message.event_id for message in one} & {message.event_id for message in two}
+
+
+def test_a_release_sent_while_cancelling_and_another_when_cancelled_have_ids_of_their_own() -> None:
+    story = orders.given(created(), cancel_requested(at=3), insufficient(at=4))
+    first = orders.given(created()).when(cancel_requested(at=3)).messages[0]
+    second = only(story.when(deducted(at=5)), "INVENTORY_RELEASE_REQUESTED")
+    assert first == second or first.event_id != second.event_id
+
+
+@pytest.mark.parametrize("first", [paid(), declined()], ids=["paid", "declined"])
+def test_the_payment_is_requested_with_the_token_and_the_total(first: OrderEvent) -> None:
+    story = orders.given(created(("A", 3)))
+    request = asdict(only(story.when(deducted("A", 3)), "PAYMENT_REQUESTED"))
+    assert (request["amount"], request["currency"], request["payment_token"]) == (3000, "EUR", "tok-visa")
+    assert order_after(created(("A", 3)), deducted("A", 3), first).payment is not PaymentKnown.UNKNOWN
+
+
+def test_the_announcement_of_a_sale_carries_the_lines() -> None:
+    announced = asdict(
+        only(orders.given(created(("A", 2)), deducted("A", 2)).when(paid()), "ORDER_COMPLETED")
+    )
+    assert announced["lines"] == ({"sku": "A", "quantity": 2, "unit_price": 1000},)
+    assert (announced["customer_id"], announced["total"]) == ("customer-1", 2000)
+
+
+# The timeline
+
+
+def test_the_timeline_of_a_sale_names_each_event_and_ends_with_the_announcement() -> None:
+    order = order_after(created(("A", 1), ("B", 2)), deducted("A", at=1), deducted("B", 2, at=2), paid(at=3))
+    assert [(step.type, step.about, step.at) for step in order.history] == [
+        ("ORDER_CREATED", None, moment(0)),
+        ("INVENTORY_DEDUCTED", "A", moment(1)),
+        ("INVENTORY_DEDUCTED", "B", moment(2)),
+        ("PAYMENT_COMPLETED", None, moment(3)),
+        ("ORDER_COMPLETED", None, moment(3)),
+    ]
+    assert (order.version, order.created_at, order.updated_at) == (4, moment(0), moment(3))
+
+
+def test_the_timeline_of_a_cancellation_ends_with_its_reason() -> None:
+    order = order_after(created(), deducted(), declined(), released())
+    assert [(step.type, step.about) for step in order.history] == [
+        ("ORDER_CREATED", None),
+        ("INVENTORY_DEDUCTED", "A"),
+        ("PAYMENT_FAILED", None),
+        ("INVENTORY_RELEASED", "A"),
+        ("ORDER_CANCELLED", "PAYMENT_DECLINED"),
+    ]
+
+
+def test_the_last_step_of_the_timeline_has_the_id_of_what_was_announced() -> None:
+    outcome = orders.given(created(), deducted()).when(paid())
+    assert outcome.after is not None
+    assert outcome.after.history[-1].event_id == only(outcome, "ORDER_COMPLETED").event_id
+    assert outcome.after.history[-1].causation_id == paid().event_id
+
+
+def test_what_arrives_late_and_counts_stands_in_the_timeline_after_the_end() -> None:
+    order = order_after(created(), deducted(), timed_out(), released(), paid(), refunded())
+    assert [step.type for step in order.history[-3:]] == [
+        "ORDER_CANCELLED",
+        "PAYMENT_COMPLETED",
+        "PAYMENT_REFUNDED",
+    ]
+    assert order.version == 6
+
+
+EVENTS: tuple[OrderEvent, ...] = (
+    created(("A", 1), ("B", 2)),
+    deducted("A"),
+    deducted("B", 2),
+    insufficient("A"),
+    insufficient("B", 2),
+    released("A"),
+    released("B", 2),
+    paid(),
+    declined(),
+    refunded(),
+    cancel_requested(),
+    timed_out(),
+)
+
+
+@any_of(st.lists(st.sampled_from(EVENTS), max_size=14))
+@settings(deadline=None, max_examples=300)
+def test_whatever_comes_in_whatever_order_the_books_of_an_order_are_right(events: list[OrderEvent]) -> None:
+    order: Order | None = None
+    for event in events:
+        before, (order, said) = order, run_saga(order, event)
+        if order is None:
+            assert not said
+            continue
+        counted = order != before
+        assert order.version == (before.version if before else 0) + counted
+        assert (order is not before) == counted
+        assert len(order.history) == order.version + order.settled
+        if before is not None and before.settled:
+            assert (order.status, order.reason) == (before.status, before.reason)
+        assert (order.reason is not None) == (order.status in {CANCELLING, CANCELLED})
+        if order.status is COMPLETED:
+            assert {line.status for line in order.lines} == {LineStatus.DEDUCTED}
+            assert order.payment is PaymentKnown.COMPLETED

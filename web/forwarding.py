@@ -1,0 +1,89 @@
+"""Reads for a key that another worker owns: ask it, once, within a deadline."""
+
+import asyncio
+from http import HTTPStatus
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from app.main import app
+from app.settings import current
+from tables.queries import Moving
+from web.problems import Problem, later
+
+HOP = "Orders-Hop"
+"""The header of a question that one worker asks another: it is answered there or not at all."""
+
+_settings = current().web
+_session: aiohttp.ClientSession | None = None
+
+
+def is_forwarded(request: web.Request) -> bool:
+    """Tell whether another worker asks."""
+    return HOP in request.headers
+
+
+def moving(cause: Exception) -> Problem:
+    """Return the answer while a key has no owner."""
+    return later(f"not at the moment: {cause}", _settings.retry_after_s)
+
+
+async def forward(request: web.Request, owner: URL, wait_s: float = 0) -> web.Response:
+    """Return the owner's answer to the same question.
+
+    Raises:
+        Problem: 503 when the question has been forwarded already, or the owner does not answer in time.
+    """
+    if is_forwarded(request):
+        raise moving(Moving("this worker was asked for a key that it does not own"))
+    status, body, headers = await ask(owner, request.path_qs, wait_s)
+    return web.Response(status=status, body=body, headers=headers)
+
+
+async def ask(owner: URL, path_qs: str, wait_s: float = 0) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and the headers that matter of another worker's answer.
+
+    Raises:
+        Problem: 503 when it does not answer in time.
+    """
+    timeout = aiohttp.ClientTimeout(total=_settings.forward_timeout_ms / 1000 + wait_s)
+    url = URL(f"{str(owner).rstrip('/')}{path_qs}", encoded=True)
+    try:
+        async with _client().get(url, headers={HOP: "1"}, timeout=timeout) as answer:
+            body = await answer.read()
+            kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
+            return answer.status, body, kept
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise moving(
+            Moving(f"the worker that owns the key does not answer ({type(error).__name__})")
+        ) from error
+
+
+async def ask_all(owners: tuple[URL, ...], path_qs: str) -> list[bytes]:
+    """Return the bodies of every worker's answer.
+
+    Raises:
+        Problem: 503 when one of them does not answer well.
+    """
+    answers = await asyncio.gather(*(ask(owner, path_qs) for owner in owners))
+    if any(status != HTTPStatus.OK for status, _, _ in answers):
+        raise moving(Moving("not every worker can answer for its part"))
+    return [body for _, body, _ in answers]
+
+
+_KEPT = ("Content-Type", "Retry-After")
+
+
+def _client() -> aiohttp.ClientSession:
+    global _session  # noqa: PLW0603  # one pool a process, made inside the running loop
+    if _session is None or _session.closed:
+        _session = aiohttp.ClientSession(auto_decompress=True)
+    return _session
+
+
+@app.on_before_shutdown.connect  # type: ignore[untyped-decorator]  # Faust is untyped here
+async def close(*_: object, **__: object) -> None:
+    """Let go of the connections to other workers."""
+    if _session is not None:
+        await _session.close()

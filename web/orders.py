@@ -1,0 +1,149 @@
+"""`/orders`: place an order, and see what became of it."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import pairwise
+from typing import Any
+
+import uuid_utils
+from aiohttp import web
+from faust.web import View
+
+from app.main import app
+from app.settings import current
+from models.events import OrderCreated, OrderLine
+from models.messages import derive_id
+from models.order import Order, Step
+from tables import queries
+from web.accepting import accept
+from web.answers import json_answer
+from web.forwarding import forward, moving
+from web.problems import Problem, later
+from web.requests import OrderQuery, PlaceOrder, read_body, read_query
+
+_settings = current().web
+
+
+@app.page("/orders")
+class Orders(View):  # type: ignore[misc]  # Faust is untyped here
+    """Take orders."""
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Accept an order: 202 once Kafka has it."""
+        wish = await read_body(request, PlaceOrder)
+        order_id = str(uuid_utils.uuid7())
+        created_at = datetime.now(UTC)
+        await accept(_created(wish, order_id, created_at), order_id=order_id)
+        answer = {"order_id": order_id, "status": "PENDING", "created_at": created_at}
+        return json_answer(answer, HTTPStatus.ACCEPTED, {"Location": f"/orders/{order_id}"})
+
+
+@app.page("/orders/{order_id}")
+class OneOrder(View):  # type: ignore[misc]  # Faust is untyped here
+    """Show one order."""
+
+    async def get(self, request: web.Request, order_id: str) -> web.Response:
+        """Answer with the order; with `?wait=` as soon as it is settled."""
+        found = await _find(request, order_id, read_query(request, OrderQuery).wait)
+        return json_answer(_shown(found)) if isinstance(found, Order) else found
+
+
+@app.page("/orders/{order_id}/events")
+class OrderEvents(View):  # type: ignore[misc]  # Faust is untyped here
+    """Show what happened to one order."""
+
+    async def get(self, request: web.Request, order_id: str) -> web.Response:
+        """Answer with the order's timeline, oldest first."""
+        found = await _find(request, order_id, 0)
+        return json_answer(_timeline(found)) if isinstance(found, Order) else found
+
+
+async def _find(request: web.Request, order_id: str, wait_s: float) -> Order | web.Response:
+    """Return the order, or the answer of the worker that has it.
+
+    Raises:
+        Problem: 404 where there is no such order, 503 while nobody can tell.
+    """
+    try:
+        owner = queries.order_owner(order_id)
+        if owner is not None:
+            return await forward(request, owner, wait_s)
+        order = await _appeared(order_id)
+        if order is None:
+            raise _unknown(order_id)
+        waited = await queries.order_when(order_id, lambda known: bool(known and known.settled), wait_s)
+    except (queries.Moving, queries.NotHere) as error:
+        raise moving(error) from error
+    return waited or order
+
+
+async def _appeared(order_id: str) -> Order | None:
+    """Return the order; one that has just been accepted may still be on its way into the table."""
+    on_its_way = queries.may_appear(order_id)
+    patience_s = _settings.appear_timeout_ms / 1000 if on_its_way else 0
+    return await queries.order_when(order_id, lambda known: known is not None, patience_s)
+
+
+def _unknown(order_id: str) -> Problem:
+    if queries.may_appear(order_id) and queries.orders_lag(order_id):
+        return later(
+            "accepted orders are still being taken in, this one may be among them", _settings.retry_after_s
+        )
+    return Problem(HTTPStatus.NOT_FOUND, f"there is no order {order_id!r}")
+
+
+def _created(wish: PlaceOrder, order_id: str, created_at: datetime) -> OrderCreated:
+    lines = tuple(
+        OrderLine(sku=item.sku, quantity=item.quantity, unit_price=item.unit_price) for item in wish.items
+    )
+    event_id = derive_id(OrderCreated.type, order_id)
+    return OrderCreated(
+        event_id=event_id,
+        occurred_at=created_at,
+        correlation_id=order_id,
+        causation_id=event_id,
+        order_id=order_id,
+        customer_id=wish.customer_id,
+        currency=str(wish.currency),
+        lines=lines,
+        total=sum(line.quantity * line.unit_price for line in lines),
+        payment_token=wish.payment.token,
+    )
+
+
+def _shown(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "customer_id": order.customer_id,
+        "status": order.status,
+        "reason": order.reason,
+        "items": [
+            {"sku": line.sku, "quantity": line.quantity, "unit_price": line.unit_price}
+            for line in order.lines
+        ],
+        "currency": order.currency,
+        "total": order.total,
+        "created_at": order.created_at,
+        "updated_at": order.updated_at,
+        "version": order.version,
+    }
+
+
+def _timeline(order: Order) -> dict[str, Any]:
+    first = _shown_step(order.history[0], since_previous_ms=0)
+    later_steps = (
+        _shown_step(step, since_previous_ms=round((step.at - before.at).total_seconds() * 1000))
+        for before, step in pairwise(order.history)
+    )
+    return {"order_id": order.order_id, "events": [first, *later_steps]}
+
+
+def _shown_step(step: Step, since_previous_ms: int) -> dict[str, Any]:
+    return {
+        "event_id": step.event_id,
+        "type": step.type,
+        "about": step.about,
+        "at": step.at,
+        "causation_id": step.causation_id,
+        "since_previous_ms": since_previous_ms,
+    }

@@ -1,0 +1,156 @@
+"""What a request may hold: strict types, every limit of the settings, every fault named at once."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+from pydantic_extra_types.currency_code import ISO4217
+
+from app.settings import current
+from web.problems import Problem
+
+limits = current().limits
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")]
+Currency = Annotated[
+    str,
+    Field(pattern=r"^[A-Z]{3}$"),  # ISO4217 alone takes "eur" for "EUR"
+    AfterValidator(TypeAdapter(ISO4217).validate_python),
+]
+Quantity = Annotated[int, Field(ge=1, le=limits.quantity)]
+UnitPrice = Annotated[int, Field(ge=0, le=limits.unit_price)]
+RestockQuantity = Annotated[int, Field(ge=1, le=limits.restock)]
+WaitSeconds = Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)]
+PageLimit = Annotated[int, Field(ge=1, le=limits.page)]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Item(_Body):
+    """Be one line of the order as the customer wants it; `unit_price` in minor units."""
+
+    sku: Id
+    quantity: Quantity
+    unit_price: UnitPrice
+
+
+class PaymentMeans(_Body):
+    """Be how the customer pays: the provider's token, never a card."""
+
+    token: Token
+
+
+class PlaceOrder(_Body):
+    """Be the body of `POST /orders`."""
+
+    customer_id: Id
+    currency: Currency
+    # No tuple: of that, pydantic counts the valid items alone, and so finds too few where one is bad.
+    items: Annotated[list[Item], Field(min_length=1, max_length=limits.lines)]
+    payment: PaymentMeans
+
+    @field_validator("items")
+    @classmethod
+    def _distinct(cls, items: list[Item]) -> list[Item]:
+        skus = [item.sku for item in items]
+        repeated = sorted({sku for sku in skus if skus.count(sku) > 1})
+        if repeated:
+            raise ValueError(f"each SKU may stand in one line only, and these do not: {', '.join(repeated)}")
+        return items
+
+
+class Restock(_Body):
+    """Be the body of `POST /inventory/{sku}/restock`."""
+
+    quantity: RestockQuantity
+
+
+class OrderQuery(_Query):
+    """Be the query of `GET /orders/{order_id}`."""
+
+    wait: WaitSeconds = 0
+
+
+class InventoryQuery(_Query):
+    """Be the query of `GET /inventory`."""
+
+    limit: PageLimit = 100
+    cursor: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{0,64}$")] = ""
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    """Return the request's body.
+
+    Raises:
+        Problem: 415 not JSON by its media type, 413 too large, 400 malformed, 422 anything else.
+    """
+    if request.content_type != "application/json":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {request.content_type!r}, expected 'application/json'",
+        )
+    try:
+        return model.model_validate_json(await _read(request))
+    except ValidationError as error:
+        raise _unfit(error, "body") from None
+    except web.RequestPayloadError as error:
+        reason = " ".join(str(error).split())
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"the body can't be read: {reason}", headers={"Connection": "close"}
+        ) from None
+
+
+def read_query(request: web.Request, model: type[M]) -> M:
+    """Return the request's query.
+
+    Raises:
+        Problem: 422 for a parameter that is unknown or out of its limits.
+    """
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise _unfit(error, "query") from None
+
+
+async def _read(request: web.Request) -> bytes:
+    raw = bytearray()
+    async for chunk in request.content.iter_any():
+        raw += chunk
+        if len(raw) > limits.body_bytes:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body is larger than {limits.body_bytes} bytes",
+                headers={"Connection": "close"},
+            )
+    return bytes(raw)
+
+
+def _unfit(error: ValidationError, where: str) -> Problem:
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    if faults[0]["type"] == "json_invalid":
+        return Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {faults[0]['msg']}")
+    errors: list[dict[str, Any]] = [
+        {"loc": [where, *fault["loc"]], "msg": fault["msg"], "type": fault["type"]} for fault in faults
+    ]
+    names = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in errors)
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, f"{len(errors)} fault(s) in the {where}: {names}", errors=errors
+    )

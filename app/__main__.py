@@ -62,11 +62,12 @@ def simulator(
     ledger: Annotated[
         Path | None, typer.Option(help="Keep the ledger in this file, and carry it on from there.")
     ] = None,
+    bind: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
 ) -> None:
     """Run the simulated payment provider over HTTP, until Ctrl-C."""
     from app import simulator as provider  # noqa: PLC0415  # other commands need no HTTP server
 
-    provider.run(port=port, ledger=ledger)
+    provider.run(port=port, ledger=ledger, bind=bind)
 
 
 @cli.command()

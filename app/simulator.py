@@ -283,38 +283,38 @@ def create_app(ledger: Ledger) -> web.Application:
     return app
 
 
-def run(port: int | None = None, ledger: Path | None = None) -> None:
+def run(port: int | None = None, ledger: Path | None = None, bind: str = HOST) -> None:
     """Serve in the foreground until Ctrl-C or SIGTERM, on port 6080 of the loopback if none is given.
 
     Raises:
         SimulatorRefused: the port is taken, or the ledger can't be used.
     """
-    asyncio.run(_serve(PORT if port is None else port, ledger))
+    asyncio.run(_serve(bind, PORT if port is None else port, ledger))
 
 
-async def _serve(port: int, path: Path | None) -> None:
+async def _serve(bind: str, port: int, path: Path | None) -> None:
     told_to_stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, told_to_stop.set)
     # The port comes first: whoever does not get it leaves the ledger of whoever has it alone.
-    with _listen(port) as listener, closing(Ledger(path)) as ledger:
+    with _listen(bind, port) as listener, closing(Ledger(path)) as ledger:
         runner = web.AppRunner(create_app(ledger), access_log=None, shutdown_timeout=_STOP_S)
         await runner.setup()
         try:
             await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-            url = f"http://{HOST}:{listener.getsockname()[1]}"
+            url = f"http://{bind}:{listener.getsockname()[1]}"
             typer.echo(f"payment simulator on {url}, tokens {', '.join(Token)}; Ctrl-C stops it")
             await told_to_stop.wait()
         finally:
             await runner.cleanup()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(bind: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((HOST, port), backlog=_BACKLOG)
+        return socket.create_server((bind, port), backlog=_BACKLOG)
     except OSError as error:
         cause = os.strerror(error.errno or 0)  # without what `create_server` adds to it
-        raise SimulatorRefused(f"port {port} of {HOST}: {cause}; pick another with --port N") from None
+        raise SimulatorRefused(f"port {port} of {bind}: {cause}; pick another with --port N") from None
 
 
 class _Provider:

@@ -69,6 +69,7 @@ class KafkaSettings(_Group):
     heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 2_000
     rebalance_timeout_ms: Milliseconds = 30_000
     commit_interval_ms: Milliseconds = 500
+    fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
     compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "lz4"
     linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
 

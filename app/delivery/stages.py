@@ -33,6 +33,7 @@ class Delivery:
         self._settings = settings
         self._running: dict[str, Batches] = {}
         self.reached: dict[TP, int] = {}
+        self.fetch_wait_ms = settings.kafka.fetch_wait_ms
 
     @cached_property
     def producer(self) -> BatchProducer:

@@ -13,8 +13,24 @@ from faust.transport.drivers import aiokafka
 from app.delivery.exits import die
 
 
+class ConsumerThread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped here
+    """Be Faust's consumer thread, which asks for records more often.
+
+    A fetch waits at the broker for the partitions it names, and new records of any other partition wait
+    until it is back: 1.5 s as Faust has it, for each step of the saga.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = self.app.delivery.fetch_wait_ms  # noqa: SLF001
+        return consumer
+
+
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped here
     """Be Faust's consumer, which leaves no partition with its work undone."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Finish what is in hand and commit it, then go on as Faust does."""

@@ -2,21 +2,11 @@
 
 from app.delivery.batches import Batches
 from app.main import delivery
-from models import events, saga
+from models import saga
 from tables.orders import load_order, save_order
 
 
-@delivery.stage(
-    events.OrderCreated,
-    events.OrderCancelRequested,
-    events.OrderTimedOut,
-    events.InventoryDeducted,
-    events.InventoryInsufficient,
-    events.InventoryReleased,
-    events.PaymentCompleted,
-    events.PaymentFailed,
-    events.PaymentRefunded,
-)
+@delivery.stage(*saga.AWAITED_IN)
 async def orders(batches: Batches) -> None:
     """Fold what happened into each order, and send what it calls for."""
     async for batch in batches:

@@ -5,6 +5,7 @@ Failure
  ├── BrokerUnavailable  Kafka does not answer
  ├── BrokerRefused      the embedded broker can't start         (port, folder, packages)
  ├── SimulatorRefused   the payment simulator can't start       (port, ledger)
+ ├── WorkerRefused      a worker can't start                    (port, versions)
  └── TopicsDiffer       the topics are not what a worker needs
 """
 
@@ -31,3 +32,7 @@ class SimulatorRefused(Failure):
 
 class TopicsDiffer(Failure):
     """Say which topics are not what a worker needs, and how to make them so."""
+
+
+class WorkerRefused(Failure):
+    """Say why a worker can't start."""

@@ -2,14 +2,16 @@
 
 import importlib
 import logging
+import os
 import pkgutil
+import socket
 import sys
 
 import faust
 from faust import streams
 
 from app import topics
-from app.errors import Failure
+from app.errors import WorkerRefused
 from app.settings import Settings, current
 
 SUPPORTED_FAUST = "0.15.3"
@@ -28,6 +30,7 @@ def run() -> None:
     """
     settings = current()
     _require_faust()
+    _require_port(settings)
     topics.require(settings)
     _set_up_logging(settings)
     settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,11 +50,24 @@ def _import_all(package: str) -> None:
 def _require_faust() -> None:
     version = faust.__version__
     if version != SUPPORTED_FAUST:
-        raise Failure(
+        raise WorkerRefused(
             f"faust-streaming is {version}, and delivery is built on {SUPPORTED_FAUST}: `make setup`"
         )
     if getattr(streams, "_CStreamIterator", None) is None:
-        raise Failure("faust-streaming came without its compiled part: `make setup` installs a wheel with it")
+        raise WorkerRefused(
+            "faust-streaming came without its compiled part: `make setup` installs a wheel with it"
+        )
+
+
+def _require_port(settings: Settings) -> None:
+    """Find out early that the port is taken: Faust would say so in thirty lines."""
+    try:
+        socket.create_server((settings.web.bind, settings.web.port)).close()
+    except OSError as error:
+        raise WorkerRefused(
+            f"port {settings.web.port} of {settings.web.bind}: {os.strerror(error.errno or 0)};"
+            " choose another with --web-port"
+        ) from None
 
 
 def _set_up_logging(settings: Settings) -> None:

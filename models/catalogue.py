@@ -1,39 +1,20 @@
-"""Every message there is, by its wire name: the topics follow from this list."""
+"""Every message there is, by its wire name: the topics follow from this."""
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, ModuleType
 
 from models import commands, events
+from models.messages import Message
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-    from models.messages import Message
+def _messages(*modules: ModuleType) -> Iterator[type[Message]]:
+    for module in modules:
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__:
+                yield kind
 
-MESSAGES: "Mapping[str, type[Message]]" = MappingProxyType(
-    {
-        message.type: message
-        for message in (
-            events.OrderCreated,
-            events.OrderCancelRequested,
-            events.OrderTimedOut,
-            events.OrderCompleted,
-            events.OrderCancelled,
-            events.InventoryRestocked,
-            events.InventoryDeducted,
-            events.InventoryInsufficient,
-            events.InventoryReleased,
-            events.PaymentCompleted,
-            events.PaymentFailed,
-            events.PaymentRefunded,
-            events.NotificationEvent,
-            events.AnalyticsEvent,
-            commands.RequestInventory,
-            commands.RequestInventoryRelease,
-            commands.RequestInventorySale,
-            commands.RequestPayment,
-            commands.RequestPaymentRefund,
-        )
-    }
+
+MESSAGES: Mapping[str, type[Message]] = MappingProxyType(
+    {message.type: message for message in _messages(events, commands)}
 )
-"""Wire name to class; a new event or command is added here, once, and has its topic."""
+"""Wire name to class: each class of `models.events` and `models.commands` has a topic of its own."""

@@ -105,7 +105,8 @@ def tell(order: Order) -> tuple[NotificationEvent, AnalyticsEvent]:
         currency=order.currency,
         total=order.total,
         units=sum(line.quantity for line in order.lines),
-        settled_in_ms=int((order.entered_at - order.created_at).total_seconds() * 1000),
+        # Two clocks, the broker's and the HTTP server's: a quick order may seem settled before it was placed.
+        settled_in_ms=max(0, round((order.entered_at - order.created_at).total_seconds() * 1000)),
     )
     return (notification, analytics)
 

@@ -92,7 +92,13 @@ def _wrong_stock(outcomes: Iterable[Outcome], before: Iterable[Stock], after: It
 
 
 def _orders_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(title="Orders", title_justify="left", box=SIMPLE)
+    table = Table(
+        title="Orders (the end of each id)",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("#", justify="right", no_wrap=True, min_width=3)
     for heading in ("order", "payment", "status", "reason"):
         table.add_column(heading, no_wrap=True)
@@ -100,7 +106,7 @@ def _orders_table(outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         table.add_row(
             str(outcome.number),
-            f"…{outcome.order_id[-8:]}",
+            outcome.order_id[-8:],
             outcome.token,
             f"[{STYLES[outcome.status]}]{outcome.status}[/]",
             outcome.reason or "",
@@ -110,7 +116,9 @@ def _orders_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _summary_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(title="How they ended", title_justify="left", box=SIMPLE)
+    table = Table(
+        title="How they ended", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
     table.add_column("status")
     table.add_column("reason")
     for heading in ("orders", "fastest", "median", "slowest"):
@@ -128,7 +136,7 @@ def _summary_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _stock_table(stocks: Iterable[Stock]) -> Table:
-    table = Table(title="Stock", title_justify="left", box=SIMPLE)
+    table = Table(title="Stock", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column("SKU")
     for heading in ("restocked", "available", "reserved", "sold"):
         table.add_column(heading, justify="right")

@@ -36,13 +36,15 @@ def system(settings: Settings, say: Callable[[str], None]) -> Iterator[Running]:
     folder = settings.data_dir.absolute() / "demo"
     running = Running("", "", (), folder)
     with ExitStack() as parts:
+        simulator, provider_url = _simulator(folder, parts)
         running = replace(running, bootstrap=_broker(settings, folder, parts))
         say(f"Kafka answers at {running.bootstrap}")
         ready = settings.model_copy(update={"broker": running.bootstrap})
         created = topics.ensure(ready)
         topics.require(ready)
         say(f"{len(topics.plan(ready))} topics are there, {len(created)} of them new")
-        running = replace(running, provider_url=_simulator(folder, parts))
+        simulator.wait_for(f"{provider_url}/charges", START_S)
+        running = replace(running, provider_url=provider_url)
         say(f"the payment provider answers at {running.provider_url}")
         running = replace(running, worker_urls=_workers(running, settings, parts))
         say(f"{WORKERS} workers share {settings.partitions} partitions: {', '.join(running.worker_urls)}")
@@ -55,13 +57,12 @@ def _broker(settings: Settings, folder: Path, parts: ExitStack) -> str:
     return parts.enter_context(broker.start(folder / "broker", port=_port(9092))).bootstrap
 
 
-def _simulator(folder: Path, parts: ExitStack) -> str:
+def _simulator(folder: Path, parts: ExitStack) -> tuple[Command, str]:
     port = _port(6080)
     ledger = folder / "ledger.jsonl"
     command = Command("simulator", "--port", str(port), "--ledger", str(ledger), log=folder / "simulator.log")
     _start(command, parts)
-    command.wait_for(f"http://{HOST}:{port}/charges", START_S)
-    return f"http://{HOST}:{port}"
+    return command, f"http://{HOST}:{port}"
 
 
 def _workers(running: Running, settings: Settings, parts: ExitStack) -> tuple[str, ...]:

@@ -133,13 +133,12 @@ def load(path: Path | None = None) -> Settings:
     """
     path = path or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_FILE))
     document = _read(path)
+    known = {*_known_variables(Settings), CONFIG_VARIABLE}
     unknown = sorted(
-        {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}
-        - set(_known_variables(Settings))
-        - {CONFIG_VARIABLE}
+        name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
     )
     if unknown:
-        raise SettingsError(f"{unknown[0]} in the environment is no setting; faust.yml lists them all")
+        raise SettingsError("\n".join(f"{name} = {os.environ[name]!r}: no such setting" for name in unknown))
     try:
         return Settings(**{str(key): value for key, value in document.items()})
     except ValidationError as error:

@@ -20,7 +20,7 @@ from web.accepting import accept
 from web.answers import json_answer
 from web.forwarding import ask_all, forward, is_forwarded, moving
 from web.problems import Problem
-from web.requests import InventoryQuery, Restock, read_body, read_query
+from web.requests import InventoryQuery, NoQuery, Restock, read_body, read_query
 
 _SKU = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -50,6 +50,7 @@ class OneItem(View):  # type: ignore[misc]  # Faust is untyped here
 
     async def get(self, request: web.Request, sku: str) -> web.Response:
         """Answer with the SKU's counters."""
+        read_query(request, NoQuery)
         try:
             owner = queries.item_owner(sku)
             if owner is not None:
@@ -76,6 +77,7 @@ class RestockItem(View):  # type: ignore[misc]  # Faust is untyped here
                     {"loc": ["path", "sku"], "msg": f"expected {_SKU.pattern}", "type": "string_pattern"}
                 ],
             )
+        read_query(request, NoQuery)
         wish = await read_body(request, Restock)
         restock = _restocked(sku, wish.quantity)
         await accept(restock, restock_id=restock.event_id)

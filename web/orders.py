@@ -19,7 +19,7 @@ from web.accepting import accept
 from web.answers import json_answer
 from web.forwarding import forward, moving
 from web.problems import Problem, later
-from web.requests import OrderQuery, PlaceOrder, read_body, read_query
+from web.requests import NoQuery, OrderQuery, PlaceOrder, read_body, read_query
 
 _settings = current().web
 
@@ -30,6 +30,7 @@ class Orders(View):  # type: ignore[misc]  # Faust is untyped here
 
     async def post(self, request: web.Request) -> web.Response:
         """Accept an order: 202 once Kafka has it."""
+        read_query(request, NoQuery)
         wish = await read_body(request, PlaceOrder)
         order_id = str(uuid_utils.uuid7())
         created_at = datetime.now(UTC)
@@ -54,6 +55,7 @@ class OrderEvents(View):  # type: ignore[misc]  # Faust is untyped here
 
     async def get(self, request: web.Request, order_id: str) -> web.Response:
         """Answer with the order's timeline, oldest first."""
+        read_query(request, NoQuery)
         found = await _find(request, order_id, 0)
         return json_answer(_timeline(found)) if isinstance(found, Order) else found
 

@@ -83,6 +83,10 @@ class Restock(_Body):
     quantity: RestockQuantity
 
 
+class NoQuery(_Query):
+    """Be the query of whatever takes none."""
+
+
 class OrderQuery(_Query):
     """Be the query of `GET /orders/{order_id}`."""
 
@@ -122,8 +126,15 @@ def read_query(request: web.Request, model: type[M]) -> M:
     """Return the request's query.
 
     Raises:
-        Problem: 422 for a parameter that is unknown or out of its limits.
+        Problem: 422 for a parameter that is unknown, repeated or out of its limits.
     """
+    repeated = sorted(name for name in set(request.query) if len(request.query.getall(name)) > 1)
+    if repeated:
+        errors = [
+            {"loc": ["query", name], "msg": "Given more than once", "type": "repeated"} for name in repeated
+        ]
+        detail = f"given more than once in the query: {', '.join(repeated)}"
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:

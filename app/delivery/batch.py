@@ -36,6 +36,7 @@ class Batch:
     def __init__(self, inputs: tuple[Input, ...]) -> None:
         self.inputs = inputs
         self._written: dict[tuple[State, int, bytes], bytes | None] = {}
+        self._places: dict[tuple[State, int, bytes], Place] = {}
         self._rows: list[tuple[State, int, bytes, bytes | None]] = []
         self._first: dict[tuple[State, int, bytes], bytes | None] = {}
         self._last: dict[tuple[State, int, bytes], bytes | None] = {}
@@ -68,13 +69,15 @@ class Batch:
         mean. In turn, each write is a record of its own, even of a key that was written before; first and
         last, only the key's final value is written, ahead of all other rows or behind them.
         """
-        self._written[state, partition, key] = value
+        where = (state, partition, key)
+        assert place is self._places.setdefault(where, place), f"{key!r} has a place of its own already"
+        self._written[where] = value
         if place is Place.FIRST:
-            self._first[state, partition, key] = value
+            self._first[where] = value
         elif place is Place.LAST:
-            self._last[state, partition, key] = value
+            self._last[where] = value
         else:
-            self._rows.append((state, partition, key, value))
+            self._rows.append((*where, value))
 
     def send(self, *messages: Any) -> None:
         """Send messages once the states that call for them are safe."""

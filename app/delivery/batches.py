@@ -119,7 +119,8 @@ class Batches:
 
     async def _collect(self) -> Batch:
         while True:
-            arrived = [*await self._first(), *self._rest()]
+            first = await self._first()
+            arrived = [*first, *self._rest(len(first))]
             inputs = tuple(self._input(thing) for thing in arrived if self._is_current(thing))
             if inputs:
                 self._idle.clear()
@@ -138,9 +139,9 @@ class Batches:
         getter, self._getter = self._getter, None
         return [getter.result()]
 
-    def _rest(self) -> Iterator[Any]:
-        """Yield what else has arrived, up to the bounds of a batch."""
-        count = size = 0
+    def _rest(self, count: int) -> Iterator[Any]:
+        """Yield what else has arrived, up to the bounds of a batch that holds so many already."""
+        size = 0
         while self._answers and count < self._settings.batch_records:
             count += 1
             yield self._answers.popleft()

@@ -1,0 +1,307 @@
+"""Batches, one after the other: faults, answers from outside, rebalances and the end of the process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from faust.types import TP
+
+from app.delivery.batches import Batches
+from app.delivery.codec import encode
+from models.events import InventoryRestocked
+from tests.app.delivery.fakes import (
+    POISON,
+    STEPS,
+    Died,
+    Log,
+    Worker,
+    restocked,
+    turns,
+    until,
+)
+
+
+@pytest.fixture
+def _mortal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the end of the process end the test's own task."""
+
+    def die(reason: str) -> None:
+        raise Died(reason)
+
+    monkeypatch.setattr("app.delivery.batches.die", die)
+    monkeypatch.setattr("app.delivery.stages.die", die)
+
+
+@pytest.fixture
+async def worker_of(_mortal: None) -> AsyncIterator[Callable[..., Worker]]:
+    """Make workers, and end them with the test."""
+    made: list[Worker] = []
+
+    def make(log: Log | None = None, **bounds: int) -> Worker:
+        made.append(Worker(log or Log(), **bounds))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.log.gate.set()  # a commit that is held up would outlive its cancellation
+        if worker.task is not None:
+            worker.task.cancel()
+            await asyncio.gather(worker.task, return_exceptions=True)
+
+
+MakeWorker = Callable[..., Worker]
+
+
+async def test_whatever_waits_is_one_batch_and_later_input_another(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(*range(1, 6))
+    worker.start()
+    await until(lambda: worker.acknowledged == [0, 1, 2, 3, 4])
+    worker.put(6)
+    await until(lambda: worker.acknowledged[-1:] == [5])
+    assert worker.seen == [[1, 2, 3, 4, 5], [6]]
+    assert worker.state.rows == {(0, b"sku-1"): b"21"}
+    assert worker.sent == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_batch_is_bounded_in_records_and_in_bytes(worker_of: MakeWorker) -> None:
+    by_count, by_size = worker_of(batch_records=10), worker_of(batch_bytes=1_024)
+    for worker in (by_count, by_size):
+        worker.put(*[1] * 100)
+        worker.start()
+        await until(lambda worker=worker: len(worker.acknowledged) == 100)  # type: ignore[misc]
+    assert max(map(len, by_count.seen)) <= 10 + 1  # and the one that was waited for
+    size = len(encode(restocked(1)))
+    assert max(map(len, by_size.seen)) <= 1_024 // size + 2
+    assert max(map(len, by_size.seen)) > 1
+
+
+async def test_every_input_is_tracked_before_it_is_worked_on(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, 2)
+    worker.start()
+    await until(lambda: worker.acknowledged == [0, 1])
+    assert worker.log.done[:3] == ["track 0", "track 1", "states sent"]
+
+
+async def test_an_input_at_fault_is_found_and_buried_and_the_others_go_through(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, 2, POISON, 4, 5)
+    worker.start()
+    await until(lambda: worker.acknowledged == [0, 1, 2, 3, 4])
+    assert worker.sent == [1, 2, 4, 5]
+    assert worker.state.rows == {(0, b"sku-1"): b"12"}
+    (buried,) = worker.buried
+    assert (buried.key, buried.value) == (b"sku-1", encode(restocked(POISON)))
+    assert dict(buried.headers) == {
+        "error": b"ValueError: beyond counting",
+        "source_topic": b"INVENTORY_RESTOCKED",
+        "source_partition": b"0",
+        "source_offset": b"2",
+    }
+
+
+async def test_a_batch_that_is_taken_back_calls_nobody_back(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, 2, POISON)
+    worker.start()
+    await until(lambda: worker.acknowledged == [0, 1, 2])
+    assert [done for done in worker.log.done if done.startswith("done")] == ["done 1", "done 2"]
+
+
+async def test_new_input_waits_until_the_batch_at_fault_is_through(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, POISON, 3)
+    worker.start()
+    await until(lambda: worker.acknowledged[:1] == [0])
+    worker.put(4)
+    await until(lambda: len(worker.acknowledged) == 4)
+    assert worker.acknowledged == [0, 1, 2, 3]
+    assert worker.sent == [1, 3, 4]
+
+
+async def test_several_inputs_at_fault_are_each_buried(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(POISON, 2, POISON, POISON, 5, POISON)
+    worker.start()
+    await until(lambda: len(worker.acknowledged) == 6)
+    assert (worker.sent, len(worker.buried)) == ([2, 5], 4)
+
+
+async def test_what_cannot_be_read_is_buried_without_the_agent_seeing_it(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1)
+    worker.put(2, value=b"{")
+    worker.put(3, key=b"another")
+    worker.put(4, value=None)
+    worker.put(5)
+    worker.start()
+    await until(lambda: len(worker.acknowledged) == 5)
+    assert (worker.seen, worker.sent) == ([[1, 5]], [1, 5])
+    assert [(record.key, record.value) for record in worker.buried] == [
+        (b"sku-1", b"{"),
+        (b"another", encode(restocked(3))),
+        (b"sku-1", None),
+    ]
+    assert all(dict(record.headers)["error"].startswith(b"Undecodable: ") for record in worker.buried)
+
+
+async def test_a_record_of_an_earlier_assignment_is_dropped_unread(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, generation_id=0)
+    worker.put(2)
+    worker.start()
+    await until(lambda: worker.acknowledged == [1])
+    assert worker.seen == [[2]]
+    assert "track 0" not in worker.log.done
+
+
+async def test_an_answer_from_outside_is_worked_on_like_any_input(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.start()
+    await turns()
+    worker.delivery.answer("restock", 6, restocked(9))
+    await until(lambda: worker.log.done[-1:] == ["done 9"])
+    assert worker.state.rows == {(6, b"sku-1"): b"9"}
+    assert worker.acknowledged == []
+
+
+async def test_an_answer_to_an_earlier_assignment_is_dropped(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.start()
+    await turns()
+    worker.delivery.answer("restock", 6, restocked(9))
+    worker.app.consumer_generation_id = 2
+    worker.put(1, generation_id=2)
+    await until(lambda: worker.acknowledged == [0])
+    assert worker.seen == [[1]]
+
+
+async def test_an_answer_to_a_stage_that_does_not_run_is_dropped(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.delivery.answer("restock", 6, restocked(9))
+    worker.start()
+    worker.put(1)
+    await until(lambda: worker.acknowledged == [0])
+    assert worker.seen == [[1]]
+
+
+async def test_an_answer_at_fault_ends_the_process_for_it_has_no_dead_letter(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.start()
+    await turns()
+    worker.delivery.answer("restock", 6, restocked(POISON))
+    assert "an answer from outside can't be processed" in await worker.died()
+
+
+@pytest.mark.parametrize("step", STEPS[:-1])
+async def test_a_commit_that_fails_ends_the_process_with_nothing_acknowledged(
+    worker_of: MakeWorker, step: str
+) -> None:
+    worker = worker_of(Log(fails_at=step))
+    worker.put(1, 2)
+    worker.start()
+    assert f"{step}: not today" in await worker.died()
+    assert worker.acknowledged == []
+    assert [done for done in worker.log.done if done in STEPS] == STEPS[: STEPS.index(step)]
+
+
+async def test_a_dead_letter_that_cannot_be_sent_ends_the_process(worker_of: MakeWorker) -> None:
+    worker = worker_of(Log(fails_at="messages acknowledged"))
+    worker.put(1, value=b"{")
+    worker.start()
+    assert "messages acknowledged: not today" in await worker.died()
+    assert worker.acknowledged == []
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_a_stage_that_takes_no_more_batches_ends_the_process() -> None:
+    worker = Worker(Log())
+
+    async def weary(_batches: Batches) -> None:
+        """Take nothing."""
+
+    worker.delivery.stage(InventoryRestocked)(weary)
+    worker.start()
+    assert await worker.died() == "stage weary stopped taking batches"
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_a_stage_that_fails_outside_any_batch_ends_the_process() -> None:
+    worker = Worker(Log())
+
+    async def broken(_batches: Batches) -> None:
+        raise RuntimeError("before it began")
+
+    worker.delivery.stage(InventoryRestocked)(broken)
+    worker.start()
+    assert "before it began" in await worker.died()
+
+
+@pytest.mark.parametrize("step", ["states sent", "messages sent"])
+async def test_a_commit_under_way_is_finished_although_the_agent_is_cancelled(
+    worker_of: MakeWorker, step: str
+) -> None:
+    worker = worker_of(Log(holds_at=step))
+    worker.put(1)
+    worker.start()
+    await until(lambda: worker.log.done[-1:] == [step])
+    assert worker.task is not None
+    worker.task.cancel()
+    await turns()
+    worker.log.gate.set()
+    await asyncio.wait([worker.task])
+    assert worker.task.cancelled()
+    assert (worker.acknowledged, worker.sent) == ([0], [1])
+
+
+async def test_draining_waits_for_the_batch_in_hand(worker_of: MakeWorker) -> None:
+    worker = worker_of(Log(holds_at="messages sent"))
+    worker.put(1)
+    worker.start()
+    await until(lambda: worker.log.done[-1:] == ["messages sent"])
+    draining = asyncio.ensure_future(worker.delivery.drain())
+    await turns()
+    assert not draining.done()
+    worker.log.gate.set()
+    await draining
+    assert worker.acknowledged == [0]
+
+
+async def test_draining_waits_for_a_batch_that_was_taken_apart(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, POISON, 3)
+    worker.start()
+    await until(lambda: bool(worker.seen))
+    await worker.delivery.drain()
+    assert worker.acknowledged == [0, 1, 2]
+
+
+async def test_draining_an_idle_worker_is_done_at_once(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.start()
+    await turns()
+    await worker.delivery.drain()
+
+
+async def test_a_batch_that_takes_too_long_to_drain_ends_the_process(worker_of: MakeWorker) -> None:
+    worker = worker_of(Log(holds_at="states sent"), drain_timeout_ms=20)
+    worker.put(1)
+    worker.start()
+    await until(lambda: worker.log.done[-1:] == ["states sent"])
+    with pytest.raises(Died, match="a batch took longer than 20 ms to finish"):
+        await worker.delivery.drain()
+    worker.log.gate.set()
+
+
+async def test_lag_is_what_has_not_been_worked_through_yet(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    tp = TP(InventoryRestocked.type, 0)
+    assert worker.delivery.lag(*tp) == 1, "unknown counts as behind"
+    worker.app.ends[tp] = 3
+    worker.app._committed_offset[tp] = 1  # noqa: SLF001  # as Faust's consumer keeps it
+    assert worker.delivery.lag(*tp) == 2
+    worker.put(1, 2, 3)
+    worker.start()
+    await until(lambda: worker.acknowledged == [0, 1, 2])
+    assert worker.delivery.lag(*tp) == 0

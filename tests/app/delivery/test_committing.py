@@ -1,0 +1,186 @@
+"""One batch: what it holds, and the order in which it is made to last."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from app.delivery.batch import Batch, Input, Place
+from app.delivery.codec import encode
+from app.delivery.committing import commit
+from app.delivery.producer import BatchProducer, Offsets, Outgoing
+from app.delivery.state import State
+from tests.app.delivery.fakes import (
+    STEPS,
+    Log,
+    Record,
+    RecordingProducer,
+    RecordingState,
+    letter,
+    restocked,
+    state_of,
+    turns,
+    until,
+)
+
+
+def test_a_batch_gives_what_can_be_read_and_buries_the_rest() -> None:
+    batch = Batch((Input(0, "one"), Input(3, None, None, letter()), Input(1, "two")))
+    assert list(batch) == [(0, "one"), (1, "two")]
+    assert batch.outgoing == [letter().record()]
+
+
+def test_a_dead_letter_is_the_record_as_it_was_and_says_where_it_came_from_and_why() -> None:
+    assert letter().record() == Outgoing(
+        "DEAD_LETTERS",
+        b"\xff",
+        None,
+        3,
+        (
+            ("error", b"what was wrong"),
+            ("source_topic", b"ORDER_CREATED"),
+            ("source_partition", b"3"),
+            ("source_offset", b"7"),
+        ),
+    )
+
+
+def test_a_batch_reads_what_it_has_written_and_else_what_is_there() -> None:
+    state, batch = state_of(Log()), Batch(())
+    cast("RecordingState", state).rows = {(0, b"there"): b"old", (0, b"gone"): b"old"}
+    for place in Place:
+        batch.write(state, 0, place.value.encode(), b"new", place=place)
+        assert batch.read(state, 0, place.value.encode()) == b"new"
+    batch.write(state, 0, b"gone", None)
+    assert batch.read(state, 0, b"there") == b"old"
+    assert batch.read(state, 0, b"gone") is None
+    assert batch.read(state, 0, b"never") is None
+
+
+def test_a_batch_tells_tables_and_partitions_apart() -> None:
+    one, other, batch = state_of(Log()), state_of(Log()), Batch(())
+    batch.write(one, 0, b"key", b"new")
+    assert [batch.read(state, partition, b"key") for state, partition in ((one, 1), (other, 0))] == [
+        None,
+        None,
+    ]
+    assert batch.written(one, 0, b"key") == b"new"
+    assert batch.written(one, 1, b"key") is None
+
+
+def test_rows_stand_first_in_turn_and_last() -> None:
+    state, batch = state_of(Log()), Batch(())
+    batch.write(state, 0, b"counters", b"1", place=Place.LAST)
+    batch.write(state, 0, b"row", b"1")
+    batch.write(state, 0, b"list", b"1", place=Place.FIRST)
+    batch.write(state, 0, b"counters", b"2", place=Place.LAST)
+    batch.write(state, 0, b"row", b"2")
+    batch.write(state, 0, b"list", b"2", place=Place.FIRST)
+    batch.write(state, 0, b"row", None)
+    assert [(key, value) for _, _, key, value in batch.rows()] == [
+        (b"list", b"2"),
+        (b"row", b"1"),
+        (b"row", b"2"),
+        (b"row", None),
+        (b"counters", b"2"),
+    ]
+
+
+def test_messages_leave_in_the_order_in_which_they_were_sent() -> None:
+    batch = Batch(())
+    batch.send(restocked(1), restocked(2))
+    batch.bury(letter())
+    batch.send(restocked(3))
+    assert [record.topic for record in batch.outgoing] == [
+        "INVENTORY_RESTOCKED",
+        "INVENTORY_RESTOCKED",
+        "DEAD_LETTERS",
+        "INVENTORY_RESTOCKED",
+    ]
+    assert batch.outgoing[0] == Outgoing("INVENTORY_RESTOCKED", b"sku-1", encode(restocked(1)))
+
+
+@dataclass
+class Work:
+    """Be a batch that does everything a batch can do, with all that it meets on its way."""
+
+    log: Log
+    producer: RecordingProducer = field(init=False)
+    state: State = field(init=False)
+    batch: Batch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.producer = RecordingProducer(self.log)
+        self.state = state_of(self.log)
+        record = Record(self.log, 0, encode(restocked()), b"sku-1", tracked=True)
+        self.batch = Batch((Input(0, restocked(), record),))
+        self.batch.write(self.state, 0, b"key", b"value")
+        self.batch.send(restocked())
+        self.batch.after_commit(lambda: self.log.add("called back"))
+
+    @property
+    def steps(self) -> list[str]:
+        return [done for done in self.log.done if done in STEPS]
+
+    def commit(self) -> Coroutine[Any, Any, None]:
+        return commit(self.batch, cast("BatchProducer", self.producer), None)
+
+
+def test_before_its_commit_a_batch_has_no_effect() -> None:
+    work = Work(Log())
+    assert (work.log.done, work.producer.published) == ([], [])
+    assert cast("RecordingState", work.state).rows == {}
+
+
+async def test_a_commit_takes_its_steps_in_order() -> None:
+    work = Work(Log())
+    await work.commit()
+    assert work.steps == STEPS
+    assert cast("RecordingState", work.state).rows == {(0, b"key"): b"value"}
+
+
+@pytest.mark.parametrize("step", ["states sent", "messages sent"])
+async def test_nothing_follows_before_the_broker_has_acknowledged(step: str) -> None:
+    work = Work(Log(holds_at=step))
+    committing = asyncio.ensure_future(work.commit())
+    await until(lambda: work.steps[-1:] == [step])
+    await turns()
+    assert work.steps == STEPS[: STEPS.index(step) + 1]
+    work.log.gate.set()
+    await committing
+    assert work.steps == STEPS
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_that_fails_stops_what_follows(step: str) -> None:
+    work = Work(Log(fails_at=step))
+    with pytest.raises(RuntimeError, match=step):
+        await work.commit()
+    assert work.steps == STEPS[: STEPS.index(step)]
+
+
+async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to() -> None:
+    log = Log()
+    state, batch, offsets = (
+        RecordingState(log),
+        Batch(()),
+        {("stock-changelog", 0): 41, ("stock-changelog", 5): 7},
+    )
+
+    class Acknowledging(RecordingProducer):
+        async def publish(self, outgoing: Sequence[Outgoing]) -> Offsets:
+            self.published += outgoing
+            return offsets if outgoing else {}
+
+    for partition, key in ((0, b"a"), (5, b"b"), (0, b"c")):
+        batch.write(cast("State", state), partition, key, b"value")
+    producer = Acknowledging(log)
+    await commit(batch, cast("BatchProducer", producer), None)
+    assert state.offsets == [41, 7]
+    assert [(record.key, record.partition) for record in producer.published] == [
+        (b"a", 0),
+        (b"b", 5),
+        (b"c", 0),
+    ]

@@ -1,0 +1,161 @@
+"""The producer on a real broker: acknowledgements, order, giving up, and which partition a key has."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from app.broker import Broker
+from app.delivery.producer import BatchProducer, Outgoing, Unacknowledged
+from app.routing import Routes
+from app.settings import Settings
+
+KAFKA_S = 30
+DEADLINE_S = 20
+PARTITIONS = 8
+KEYS = st.text(min_size=1, max_size=64)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    return Routes(cast("Any", None), partitions).partition_of(key)
+
+
+@given(key=KEYS, partitions=st.integers(1, 64))
+def test_a_keys_partition_is_the_one_that_fausts_producer_chooses(key: str, partitions: int) -> None:
+    every = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key.encode(), every, every)
+
+
+@pytest.fixture(scope="module")
+def settings(kafka: Broker) -> Settings:
+    return Settings(broker=kafka.bootstrap)
+
+
+@pytest.fixture(scope="module")
+def producer(settings: Settings) -> Iterator[BatchProducer]:
+    """Give a producer that never gives up, as a worker's."""
+    opened = BatchProducer(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def topic(settings: Settings, request: pytest.FixtureRequest) -> str:
+    """Give an empty topic of the test's own."""
+    name = request.node.name[:200]
+    admin = AdminClient({"bootstrap.servers": settings.broker})
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(KAFKA_S)
+    return str(name)
+
+
+def records(settings: Settings, topic: str, partition: int, count: int) -> list[Any]:
+    """Return the first records of a partition."""
+    consumer = Consumer({"bootstrap.servers": settings.broker, "group.id": "none"})
+    consumer.assign([TopicPartition(topic, partition, 0)])
+    try:
+        found: list[Any] = []
+        while len(found) < count:
+            arrived = consumer.consume(count - len(found), KAFKA_S)
+            assert arrived, f"{len(found)} of {count} records, and no more"
+            found += arrived
+        return found
+    finally:
+        consumer.close()
+
+
+async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
+    producer: BatchProducer, topic: str
+) -> None:
+    keys: set[str] = set()
+
+    @given(key=KEYS)
+    @examples(max_examples=200, database=None)
+    def collect(key: str) -> None:
+        keys.add(key)
+
+    collect()
+    chosen = await asyncio.gather(*(producer.publish([Outgoing(topic, key.encode(), b"")]) for key in keys))
+    partitions = {
+        key: partition for key, offsets in zip(keys, chosen, strict=True) for _, partition in offsets
+    }
+    assert partitions == {key: partition_of(key, PARTITIONS) for key in keys}
+    assert len(set(partitions.values())) > 1, "keys that all go the same way prove nothing"
+
+
+async def test_publishing_returns_the_last_offset_of_each_partition(
+    producer: BatchProducer, topic: str
+) -> None:
+    batch = [Outgoing(topic, b"key", b"value", partition) for partition in (0, 1, 0, 0)]
+    assert await producer.publish(batch) == {(topic, 0): 2, (topic, 1): 0}
+    assert await producer.publish(batch) == {(topic, 0): 5, (topic, 1): 1}
+
+
+async def test_publishing_nothing_is_done_at_once(producer: BatchProducer) -> None:
+    assert await producer.publish([]) == {}
+
+
+async def test_what_is_published_can_be_read_by_the_time_it_is_acknowledged(
+    producer: BatchProducer, settings: Settings, topic: str
+) -> None:
+    headers = (("error", b"what"), ("error", b"\x00\xff"))
+    await producer.publish([Outgoing(topic, None, None, 3, headers), Outgoing(topic, b"key", b"value", 3)])
+    first, second = records(settings, topic, 3, 2)
+    assert (first.key(), first.value(), first.headers()) == (None, None, list(headers))
+    assert (second.key(), second.value(), second.headers()) == (b"key", b"value", None)
+
+
+async def test_batches_published_at_once_keep_their_order(
+    producer: BatchProducer, settings: Settings, topic: str
+) -> None:
+    batches = [[Outgoing(topic, b"key", b"%d.%d" % (one, two), 0) for two in range(100)] for one in range(30)]
+    offsets = await asyncio.gather(*(producer.publish(batch) for batch in batches))
+    assert [reached[topic, 0] for reached in offsets] == [100 * count + 99 for count in range(30)]
+    found = [record.value() for record in records(settings, topic, 0, 3_000)]
+    assert found == [record.value for batch in batches for record in batch]
+
+
+async def test_a_record_that_is_too_large_is_not_acknowledged_and_harms_no_later_one(
+    producer: BatchProducer, topic: str
+) -> None:
+    with pytest.raises(Unacknowledged, match="Message size too large") as verdict:
+        await producer.publish([Outgoing(topic, b"key", b"x" * 3_000_000, 0)])
+    assert not verdict.value.fatal
+    assert await producer.publish([Outgoing(topic, b"key", b"value", 0)]) == {(topic, 0): 0}
+
+
+@pytest.fixture
+def nowhere() -> Iterator[Settings]:
+    """Give the settings of a broker that is away."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens, and nobody else will
+        yield Settings(broker=f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+async def test_with_the_broker_away_a_producer_gives_up_in_its_time(nowhere: Settings) -> None:
+    hasty = BatchProducer(nowhere, give_up_after_ms=200)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unacknowledged) as verdict:
+                await hasty.publish([Outgoing("topic", b"key", b"value") for _ in range(10)])
+        assert not verdict.value.fatal
+    finally:
+        hasty.close()
+
+
+async def test_a_producer_tells_whether_the_broker_answers(
+    producer: BatchProducer, nowhere: Settings
+) -> None:
+    assert await producer.reaches_broker(KAFKA_S)
+    lonely = BatchProducer(nowhere)
+    try:
+        assert not await lonely.reaches_broker(0.2)
+    finally:
+        lonely.close()

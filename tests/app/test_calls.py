@@ -1,0 +1,295 @@
+"""Outside calls: many at once, each intent once, asked again while unknown, dropped when partitions go."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from app.calls import Calls
+from app.gateway import GatewayRefused, PaymentUnknown
+from app.settings import PaymentSettings
+from models.payment import Answer, Charged, Payment, PaymentStatus, Refunded
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+DEADLINE_S = 10
+
+
+def payment(order_id: str, status: PaymentStatus = PaymentStatus.CHARGING) -> Payment:
+    return Payment(
+        order_id=order_id,
+        amount=500,
+        currency="EUR",
+        payment_token="tok_ok",
+        correlation_id="correlation",
+        causation_id="causation",
+        settled_at=LONG_AGO,
+        status=status,
+    )
+
+
+def charged(order_id: str) -> Charged:
+    return Charged(order_id=order_id, reference="charge", at=LONG_AGO)
+
+
+class Provider:
+    """Be asked; answer when the gate is open, or as the script for the order says."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked: list[str] = []
+        self.under_way = 0
+        self.most_at_once = 0
+        self.dropped: list[str] = []
+        self.slow: dict[str, asyncio.Event] = {}
+        self.script: dict[str, list[Exception]] = {}
+
+    async def ask(self, about: Payment) -> Answer:
+        self.asked.append(about.order_id)
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+        try:
+            await self.slow.get(about.order_id, self.gate).wait()
+        except asyncio.CancelledError:
+            self.dropped.append(about.order_id)
+            raise
+        finally:
+            self.under_way -= 1
+        if faults := self.script.get(about.order_id):
+            raise faults.pop(0)
+        if about.status is PaymentStatus.REFUNDING:
+            return Refunded(order_id=about.order_id, reference="refund", at=LONG_AGO)
+        return charged(about.order_id)
+
+
+class Desk:
+    """Be the calls of one worker with their provider, and all answers so far."""
+
+    def __init__(self, provider: Provider, max_in_flight: int = 500) -> None:
+        self.provider = provider
+        self.answers: list[tuple[int, Answer]] = []
+        settings = PaymentSettings(max_in_flight=max_in_flight)
+        self.calls = Calls(provider.ask, lambda *answer: self.answers.append(answer), settings)
+
+    def start(self, *order_ids: str, partition: int = 0) -> None:
+        for order_id in order_ids:
+            self.calls.start(partition, payment(order_id))
+
+    def answered(self) -> list[str]:
+        return [answer.order_id for _, answer in self.answers]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the loop turn until it holds."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():  # noqa: ASYNC110  # what holds is a list's length, and no event
+            await asyncio.sleep(0)
+
+
+async def turns(count: int = 50) -> None:
+    """Let the loop turn often enough for anything that is due to be done."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+async def desk(provider: Provider) -> AsyncIterator[Desk]:
+    """Give a desk for 500 calls at once, and leave none behind."""
+    opened = Desk(provider)
+    yield opened
+    await opened.calls.cancel()
+
+
+@pytest.fixture
+async def narrow(provider: Provider) -> AsyncIterator[Desk]:
+    """Give a desk for one call at a time, and leave none behind."""
+    opened = Desk(provider, max_in_flight=1)
+    yield opened
+    await opened.calls.cancel()
+
+
+def orders(count: int) -> list[str]:
+    return [f"order-{number}" for number in range(count)]
+
+
+async def test_hundreds_of_calls_are_under_way_at_once(desk: Desk, provider: Provider) -> None:
+    desk.start(*orders(400))
+    await until(lambda: provider.under_way == 400)
+    assert desk.answers == []
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 400)
+    assert sorted(desk.answered()) == sorted(orders(400))
+    assert desk.calls.in_flight == 0
+
+
+async def test_no_more_calls_are_under_way_than_the_setting_says(provider: Provider) -> None:
+    desk = Desk(provider, max_in_flight=7)
+    desk.start(*orders(50))
+    await until(lambda: provider.under_way == 7)
+    await turns()
+    assert (provider.under_way, desk.calls.in_flight) == (7, 50)
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 50)
+    assert provider.most_at_once == 7
+    await desk.calls.cancel()
+
+
+async def test_calls_are_made_in_the_order_of_their_intents(narrow: Desk, provider: Provider) -> None:
+    provider.gate.set()
+    narrow.start(*orders(20))
+    await until(lambda: len(narrow.answers) == 20)
+    assert provider.asked == narrow.answered() == orders(20)
+
+
+async def test_one_slow_call_holds_up_no_other(desk: Desk, provider: Provider) -> None:
+    provider.gate.set()
+    provider.slow = {"slow": asyncio.Event()}
+    desk.start("slow", *orders(20))
+    await until(lambda: len(desk.answers) == 20)
+    assert (provider.under_way, desk.calls.in_flight) == (1, 1)
+    provider.slow["slow"].set()
+    await until(lambda: desk.answered()[-1] == "slow")
+
+
+async def test_an_intent_that_is_under_way_is_not_called_again(desk: Desk, provider: Provider) -> None:
+    desk.start("order-1", "order-1")
+    await until(lambda: provider.under_way == 1)
+    desk.start("order-1")
+    provider.gate.set()
+    await until(lambda: desk.calls.in_flight == 0)
+    await turns()
+    assert (provider.asked, desk.answered()) == (["order-1"], ["order-1"])
+
+
+async def test_an_intent_that_is_queued_is_not_queued_again(narrow: Desk, provider: Provider) -> None:
+    narrow.start("order-1", "order-2", "order-2", "order-1", "order-2")
+    provider.gate.set()
+    await until(lambda: narrow.calls.in_flight == 0)
+    await turns()
+    assert provider.asked == ["order-1", "order-2"]
+
+
+async def test_an_answered_intent_may_be_called_again(desk: Desk, provider: Provider) -> None:
+    provider.gate.set()
+    for _ in range(2):
+        desk.start("order-1")
+        await until(lambda: desk.calls.in_flight == 0)
+    assert provider.asked == ["order-1", "order-1"]
+
+
+async def test_a_charge_and_a_refund_of_one_order_are_two_intents(desk: Desk, provider: Provider) -> None:
+    desk.calls.start(0, payment("order-1"))
+    desk.calls.start(0, payment("order-1", PaymentStatus.REFUNDING))
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 2)
+    assert {type(answer) for _, answer in desk.answers} == {Charged, Refunded}
+
+
+async def test_answers_come_with_the_partition_of_their_intent(desk: Desk, provider: Provider) -> None:
+    for partition in range(8):
+        desk.start(f"order-{partition}", partition=partition)
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 8)
+    assert sorted(desk.answers, key=lambda answer: answer[0]) == [
+        (partition, charged(f"order-{partition}")) for partition in range(8)
+    ]
+
+
+async def test_an_unknown_outcome_is_asked_for_until_it_is_known(desk: Desk, provider: Provider) -> None:
+    provider.script["order-1"] = [PaymentUnknown("timed out") for _ in range(3)]
+    provider.gate.set()
+    desk.start("order-1", partition=5)
+    await until(lambda: bool(desk.answers))
+    assert (provider.asked, desk.answers) == (["order-1"] * 4, [(5, charged("order-1"))])
+
+
+async def test_an_unknown_outcome_is_asked_for_behind_the_others(narrow: Desk, provider: Provider) -> None:
+    provider.script["order-0"] = [PaymentUnknown("timed out")]
+    narrow.start(*orders(3))
+    provider.gate.set()
+    await until(lambda: len(narrow.answers) == 3)
+    assert provider.asked == ["order-0", "order-1", "order-2", "order-0"]
+
+
+async def test_a_refused_call_stays_open_and_is_not_repeated_and_holds_up_no_other(
+    narrow: Desk, provider: Provider
+) -> None:
+    provider.script["order-0"] = [GatewayRefused("no such account")]
+    provider.gate.set()
+    narrow.start(*orders(3))
+    await until(lambda: len(narrow.answers) == 2)
+    narrow.start("order-0")
+    await turns()
+    assert Counter(provider.asked) == dict.fromkeys(orders(3), 1)
+    assert (narrow.answered(), narrow.calls.in_flight) == (["order-1", "order-2"], 1)
+
+
+async def test_cancel_drops_what_is_under_way_and_what_is_queued(provider: Provider) -> None:
+    desk = Desk(provider, max_in_flight=3)
+    desk.start(*orders(10))
+    await until(lambda: provider.under_way == 3)
+    await desk.calls.cancel()
+    provider.gate.set()
+    await turns()
+    assert sorted(provider.dropped) == orders(3)
+    assert (provider.asked, desk.answers, desk.calls.in_flight) == (orders(3), [], 0)
+
+
+async def test_after_a_cancel_the_same_intents_are_called_anew(provider: Provider) -> None:
+    desk = Desk(provider, max_in_flight=3)
+    desk.start(*orders(10))
+    await until(lambda: provider.under_way == 3)
+    await desk.calls.cancel()
+    desk.start(*orders(10), partition=1)
+    await until(lambda: provider.under_way == 3)
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 10)
+    assert sorted(desk.answered()) == orders(10)
+    assert {partition for partition, _ in desk.answers} == {1}
+    await desk.calls.cancel()
+
+
+async def test_a_cancel_among_idle_callers_leaves_all_places_free(provider: Provider) -> None:
+    desk = Desk(provider, max_in_flight=4)
+    provider.gate.set()
+    desk.start(*orders(8))
+    await until(lambda: desk.calls.in_flight == 0)
+    await desk.calls.cancel()
+    provider.gate.clear()
+    desk.start(*orders(8))
+    await until(lambda: provider.under_way == 4)
+    await desk.calls.cancel()
+
+
+async def test_a_cancel_of_nothing_is_fine(desk: Desk) -> None:
+    await desk.calls.cancel()
+    assert desk.calls.in_flight == 0
+
+
+async def test_a_fault_that_nobody_foresaw_ends_the_process_for_its_intent_would_be_forgotten(
+    desk: Desk, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr("app.calls.die", ends.append)
+    provider.script["order-1"] = [ZeroDivisionError("what?")]
+    provider.gate.set()
+    desk.start("order-1")
+    await until(lambda: bool(ends))
+    assert ends == ["ZeroDivisionError('what?')"]
+
+
+async def test_idle_callers_take_up_new_calls_and_are_joined_by_others(
+    desk: Desk, provider: Provider
+) -> None:
+    provider.gate.set()
+    desk.start(*orders(4))
+    await until(lambda: desk.calls.in_flight == 0)
+    provider.gate.clear()
+    desk.start(*orders(8))
+    await until(lambda: provider.under_way == 8)

@@ -1,0 +1,251 @@
+"""Settings: the file, the environment over it, and what stops the start."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from app.errors import SettingsError
+from app.settings import Settings, load
+
+ROOT = Path(__file__).parents[2]
+COMMAND_S = 60
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.upper().startswith("ORDERS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give the path of a settings file that is still to be written."""
+    return tmp_path / "mine.yml"
+
+
+def written(file: Path, text: str) -> Path:
+    file.write_text(text, "utf-8")
+    return file
+
+
+def names(model: type[BaseModel]) -> dict[str, Any]:
+    """Return every setting's name, nested as in the file."""
+    return {
+        name: names(kind) if isinstance(kind := field.annotation, type) and issubclass(kind, BaseModel) else 0
+        for name, field in model.model_fields.items()
+    }
+
+
+def keys(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: keys(value) if isinstance(value, dict) else 0 for key, value in document.items()}
+
+
+def topics(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python -m app ... topics` as an operator would."""
+    return subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-m", "app", *arguments, "topics"],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+
+
+def test_the_file_in_the_repository_names_every_setting_and_no_other() -> None:
+    assert keys(yaml.safe_load((ROOT / "faust.yml").read_text("utf-8"))) == names(Settings)
+
+
+def test_the_file_in_the_repository_holds_the_defaults() -> None:
+    assert load(ROOT / "faust.yml") == Settings()
+
+
+def test_an_empty_file_means_the_defaults(file: Path) -> None:
+    assert load(written(file, "# nothing\n")) == Settings()
+
+
+def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -> None:
+    settings = load(written(file, "partitions: 3\nweb:\n  port: 7000\n"))
+    assert (settings.partitions, settings.web.port) == (3, 7000)
+    assert settings.web.host == Settings().web.host
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("partitons: 3", "partitons = 3: no such setting"),
+        ("1: 2", "1 = 2: no such setting"),
+        ("web: {prot: 80}", "web.prot = 80: no such setting"),
+        ("kafka: {linger_ms: 0, lingr_ms: 1}", "kafka.lingr_ms = 1: no such setting"),
+        ("partitions: 0", "partitions = 0: expected greater than or equal to 1"),
+        ("partitions: 1001", "partitions = 1001: expected less than or equal to 1000"),
+        ("partitions: many", "partitions = 'many': expected a valid integer"),
+        ("partitions: null", "partitions = None: expected a valid integer"),
+        ("partitions: 1.5", "partitions = 1.5: expected a valid integer"),
+        ("broker: kafka", "broker = 'kafka': expected match pattern"),
+        ("broker: ''", "broker = '': expected match pattern"),
+        ("worker_id: a/b", "worker_id = 'a/b': expected match pattern"),
+        ("log_level: loud", "log_level = 'loud': expected match pattern '^(debug|info|warning|error)$'"),
+        ("web: {port: 65536}", "web.port = 65536: expected less than or equal to 65535"),
+        ("web: 3", "web = 3: expected a valid dictionary"),
+        ("web:", "web = None: expected a valid dictionary"),
+        ("payment: {url: ftp://x}", "payment.url = 'ftp://x': expected match pattern '^https?://"),
+        ("limits: {body_bytes: -1}", "limits.body_bytes = -1: expected greater than or equal to 1"),
+    ],
+)
+def test_a_fault_in_the_file_names_the_key_the_value_and_what_was_expected(
+    file: Path, text: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, text))
+    assert str(refusal.value).startswith(f"{file}: {fault}")
+    assert "\n" not in str(refusal.value)
+
+
+def test_every_fault_is_named_at_once(file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, "partitions: 0\nnote: hello\nweb: {port: 0, prot: 1}\n"))
+    named = {line.removeprefix(f"{file}: ").split(" = ")[0] for line in str(refusal.value).splitlines()}
+    assert named == {"partitions", "note", "web.port", "web.prot"}
+
+
+@pytest.mark.parametrize(("text", "kind"), [("- 1", "list"), ("[]", "list"), ("3", "int"), ("''", "str")])
+def test_a_file_that_is_no_mapping_is_refused(file: Path, text: str, kind: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, text))
+    assert str(refusal.value) == f"{file} holds {kind}, expected settings as `key: value`"
+
+
+@pytest.mark.parametrize("raw", [b"a: b: c", b"\x00", b"\xff\xfe\xfd", b"key: [1,"])
+def test_a_file_that_is_no_yaml_is_refused(file: Path, raw: bytes) -> None:
+    file.write_bytes(raw)
+    with pytest.raises(SettingsError) as refusal:
+        load(file)
+    assert str(refusal.value).startswith(f"{file} can't be read as YAML: ")
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"can't be read as YAML: .*Is a directory"):
+        load(tmp_path)
+
+
+def test_a_missing_file_is_refused_with_the_remedy(file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(file)
+    assert str(refusal.value) == f"{file} does not exist; name another file with --config PATH"
+
+
+def test_the_environment_stands_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_PARTITIONS", "5")
+    monkeypatch.setenv("ORDERS_WEB__PORT", "7001")
+    settings = load(written(file, "partitions: 3\nbroker: k:1\nweb: {port: 7000, host: here}\n"))
+    assert (settings.partitions, settings.broker) == (5, "k:1")
+    assert (settings.web.port, settings.web.host) == (7001, "here")
+
+
+def test_the_environment_mends_a_bad_value_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_PARTITIONS", "5")
+    assert load(written(file, "partitions: many")).partitions == 5
+
+
+def test_the_environment_is_read_whatever_its_case(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("orders_web__Port", "7001")
+    assert load(written(file, "")).web.port == 7001
+
+
+def test_other_programs_variables_are_none_of_ours(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTITIONS", "nonsense")
+    monkeypatch.setenv("ORDER_PARTITIONS", "nonsense")
+    assert load(written(file, "")) == Settings()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ORDERS_PARTITONS", "ORDERS_WEB__PROT", "ORDERS_WEB__PORT__X", "ORDERS_WEB", "ORDERS_", "orders_x"],
+)
+def test_an_unknown_variable_is_refused_by_its_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "{bad")
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, ""))
+    assert str(refusal.value) == f"{name} = '{{bad': no such setting"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("ORDERS_PARTITIONS", "x", "a valid integer"),
+        ("ORDERS_PARTITIONS", "", "a valid integer"),
+        ("ORDERS_WEB__PORT", "0", "greater than or equal to 1"),
+        ("ORDERS_PAYMENT__URL", "nowhere", "match pattern"),
+        ("orders_log_level", "LOUD", "match pattern '^(debug|info|warning|error)$'"),
+    ],
+)
+def test_a_bad_value_in_the_environment_names_the_variable_the_value_and_what_was_expected(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, ""))
+    assert str(refusal.value).startswith(f"{name} = {value!r}: expected {expected}")
+
+
+def test_without_a_path_the_variable_says_which_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_CONFIG", str(written(file, "partitions: 7")))
+    assert load().partitions == 7
+
+
+def test_without_path_or_variable_it_is_faust_yml_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "faust.yml", "partitions: 9")
+    assert load().partitions == 9
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().web.port = 1  # type: ignore[misc]  # which is what is tested
+
+
+def test_a_worker_is_named_after_its_host_and_port_unless_it_has_a_name() -> None:
+    first, second = (Settings.model_validate({"web": {"port": port}}) for port in (7000, 7001))
+    assert first.member_id.endswith("-7000")
+    assert first.member_id != second.member_id
+    assert first.worker_dir != second.worker_dir
+    assert Settings(worker_id="blue").member_id == "blue"
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "fault"),
+    [
+        ("partitons: 3", {}, "{file}: partitons = 3: no such setting"),
+        ("", {"ORDERS_WEB__PORT": "0"}, "ORDERS_WEB__PORT = '0': expected greater than or equal to 1"),
+        (None, {}, "{file} does not exist; name another file with --config PATH"),
+    ],
+)
+def test_a_command_with_bad_settings_ends_with_one_line_and_code_1(
+    file: Path, text: str | None, environment: dict[str, str], fault: str
+) -> None:
+    if text is not None:
+        written(file, text)
+    done = topics("--config", str(file), environment=environment)
+    assert done.stderr == f"error: {fault.format(file=file)}\n"
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_the_file_named_on_the_command_line_is_the_one_that_is_read(file: Path) -> None:
+    other = written(file.with_name("other.yml"), "note: other")
+    done = topics("--config", str(written(file, "note: mine")), environment={"ORDERS_CONFIG": str(other)})
+    assert done.stderr == f"error: {file}: note = 'mine': no such setting\n"

@@ -8,6 +8,8 @@ from app.delivery.stages import Delivery
 from app.delivery.transport import Transport
 from app.settings import Settings, current
 
+logger = logging.getLogger(__name__)
+
 
 class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
     """Be the Faust app, which knows its delivery."""
@@ -22,6 +24,8 @@ async def hold_back(app: App, **_: object) -> None:
     fetched is lost, for it is never read again. The flow is resumed by Faust right after.
     """
     app.consumer.stop_flow()
+    partitions = sorted({tp.partition for tp in app.assignor.assigned_actives()})
+    logger.info("recovered, working on partitions %s, answering at %s", partitions, app.conf.canonical_url)
 
 
 def create(settings: Settings) -> App:

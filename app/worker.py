@@ -18,8 +18,14 @@ SUPPORTED_FAUST = "0.15.3"
 PACKAGES = ("tables", "agents", "web")
 """Where agents, tables and views are declared: every module of these is part of the worker."""
 
-QUIET = ("aiokafka", "faust", "mode", "aiohttp.access")
-"""Loggers that say at INFO what only a developer of theirs wants to know."""
+QUIET = {
+    "aiokafka": logging.ERROR,
+    "aiohttp.access": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "stamina": logging.ERROR,
+}
+"""Loggers that say below these levels what only a developer of theirs wants to know."""
 
 
 def run() -> None:
@@ -75,5 +81,5 @@ def _set_up_logging(settings: Settings) -> None:
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)

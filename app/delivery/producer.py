@@ -4,6 +4,7 @@ librdkafka sends, retries and keeps the order; one thread serves its acknowledge
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
 """How long the serving thread sleeps when nothing comes; an acknowledgement wakes it at once."""
@@ -49,7 +52,7 @@ class BatchProducer:
     """Publish batches, idempotently and with every replica's acknowledgement."""
 
     def __init__(self, settings: Settings, *, give_up_after_ms: int = FOR_EVER) -> None:
-        self._producer = Producer(_configuration(settings, give_up_after_ms))
+        self._producer = Producer(_configuration(settings, give_up_after_ms), logger=logger)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="producer", daemon=True)
         self._thread.start()
@@ -148,5 +151,5 @@ def _configuration(settings: Settings, give_up_after_ms: int) -> dict[str, Any]:
         "queue.buffering.max.messages": 1_000_000,
         "queue.buffering.max.kbytes": 262_144,
         "topic.metadata.refresh.interval.ms": 60_000,
-        "log_level": 4,
+        "log_level": 3,
     }

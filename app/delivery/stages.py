@@ -12,7 +12,7 @@ from faust.types import TP
 from app.delivery.batches import Batches
 from app.delivery.exits import die
 from app.delivery.producer import BatchProducer
-from app.delivery.state import State
+from app.delivery.state import NotHere, State
 from app.settings import Settings
 from models.messages import Message
 
@@ -101,6 +101,8 @@ class Delivery:
         while True:
             try:
                 await stage(batches)
+            except NotHere as error:  # the table's fault, not the input's: burying it would lose it
+                die(f"stage {stage.__name__} was given what this worker does not hold: {error}")
             except Exception as error:  # noqa: BLE001  # a stage's fault must neither ack nor stop the rest
                 batches.fail(error)
             else:

@@ -8,6 +8,7 @@ from faust.types import TP
 
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
+from app.delivery.state import NotHere
 from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
     POISON,
@@ -236,6 +237,19 @@ async def test_a_stage_that_fails_outside_any_batch_ends_the_process() -> None:
     worker.delivery.stage(InventoryRestocked)(broken)
     worker.start()
     assert "before it began" in await worker.died()
+
+
+@pytest.mark.usefixtures("_mortal")
+async def test_a_stage_that_reads_what_this_worker_does_not_hold_ends_the_process() -> None:
+    worker = Worker(Log())
+
+    async def stranger(_batches: Batches) -> None:
+        raise NotHere("partition 3 of orders is not open on this worker")
+
+    worker.delivery.stage(InventoryRestocked)(stranger)
+    worker.start()
+    assert "partition 3 of orders is not open" in await worker.died()
+    assert worker.acknowledged == []
 
 
 @pytest.mark.parametrize("step", ["states sent", "messages sent"])

@@ -36,7 +36,6 @@ class Batch:
     def __init__(self, inputs: tuple[Input, ...]) -> None:
         self.inputs = inputs
         self._written: dict[tuple[State, int, bytes], bytes | None] = {}
-        self._places: dict[tuple[State, int, bytes], Place] = {}
         self._rows: list[tuple[State, int, bytes, bytes | None]] = []
         self._first: dict[tuple[State, int, bytes], bytes | None] = {}
         self._last: dict[tuple[State, int, bytes], bytes | None] = {}
@@ -70,7 +69,6 @@ class Batch:
         last, only the key's final value is written, ahead of all other rows or behind them.
         """
         where = (state, partition, key)
-        assert place is self._places.setdefault(where, place), f"{key!r} has a place of its own already"
         self._written[where] = value
         if place is Place.FIRST:
             self._first[where] = value

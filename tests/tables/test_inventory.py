@@ -1,0 +1,48 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.delivery.batch import Batch
+from models.commands import RequestInventory, RequestInventorySale
+from models.events import InventoryRestocked
+from models.messages import derive_id
+from models.stock import FORGET_AFTER, StockMessage, keep
+from tables.inventory import load_stock, save_stock
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LONG = FORGET_AFTER + timedelta(seconds=5)
+
+
+def message(kind: Any, at: timedelta, **about: Any) -> Any:
+    """Return a message about the SKU, recorded so long after the start."""
+    event_id = derive_id(kind.type, *map(str, about.values()))
+    envelope = {"event_id": event_id, "correlation_id": "c", "causation_id": "c"}
+    return kind(**envelope, occurred_at=START, recorded_at=START + at, sku="mug", **about)
+
+
+def process(batch: Batch, *messages: StockMessage) -> None:
+    """Take the messages into the batch, as the inventory agent does."""
+    for each in messages:
+        before = load_stock(batch, 0, each)
+        after, _ = keep(before, each)
+        save_stock(batch, 0, before, after)
+
+
+def test_a_sale_that_is_read_long_after_its_time_is_counted_and_its_row_forgotten_at_once(
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
+    batch = Batch(())
+    process(
+        batch,
+        message(InventoryRestocked, timedelta(), quantity=5),
+        message(RequestInventory, timedelta(), order_id="early", quantity=1),
+        message(RequestInventory, LONG, order_id="late", quantity=1),
+        message(RequestInventorySale, timedelta(seconds=1), order_id="early", quantity=1),
+    )
+    item = load_stock(batch, 0, message(RequestInventorySale, LONG, order_id="early", quantity=1)).item
+    assert item is not None
+    assert (item.available, item.reserved, item.sold) == (3, 1, 1)
+    keys = [key for _, _, key, _ in batch.rows()]
+    forgotten = [key for _, _, key, value in batch.rows() if value is None]
+    assert forgotten == [b"hold/mug/early"]
+    assert keys.index(b"item/mug") < len(keys) - 1 - keys[::-1].index(b"hold/mug/early")

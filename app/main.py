@@ -1,9 +1,11 @@
 """The one Faust app, and the delivery that its stages and tables are declared with."""
 
 import logging
+import threading
 
 import faust
 
+from app.delivery.exits import die
 from app.delivery.stages import Delivery
 from app.delivery.transport import Transport
 from app.settings import Settings, current
@@ -15,6 +17,14 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
     """Be the Faust app, which knows its delivery."""
 
     delivery: Delivery
+
+    async def on_stop(self) -> None:
+        """Stop as Faust does, within a time: without Kafka it would wait for acknowledgements for ever."""
+        limit_s = self.delivery.stop_limit_s
+        limit = threading.Timer(limit_s, die, (f"it did not stop within {limit_s:.0f} s",))
+        limit.daemon = True
+        limit.start()
+        await super().on_stop()
 
 
 async def hold_back(app: App, **_: object) -> None:

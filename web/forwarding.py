@@ -78,7 +78,8 @@ _KEPT = ("Content-Type", "Retry-After")
 def _client() -> aiohttp.ClientSession:
     global _session  # noqa: PLW0603  # one pool a process, made inside the running loop
     if _session is None or _session.closed:
-        _session = aiohttp.ClientSession(auto_decompress=True)
+        # No limit: the long polls of one owner must not keep other questions waiting for a connection.
+        _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     return _session
 
 

@@ -69,7 +69,7 @@ async def _find(request: web.Request, order_id: str, wait_s: float) -> Order | w
     try:
         owner = queries.order_owner(order_id)
         if owner is not None:
-            return await forward(request, owner, wait_s)
+            return await forward(request, owner, wait_s + _settings.appear_timeout_ms / 1000)
         order = await _appeared(order_id)
         if order is None:
             raise _unknown(order_id)

@@ -34,12 +34,15 @@ class Problem(Exception):  # noqa: N818  # the RFC's word
             "detail": self.detail,
             **self.extra,
         }
-        return web.Response(
+        response = web.Response(
             status=self.status,
             body=orjson.dumps(document),
             content_type="application/problem+json",
             headers=self.headers,
         )
+        if self.headers.get("Connection") == "close":
+            response.force_close()
+        return response
 
 
 def later(detail: str, retry_after_s: int, **extra: Any) -> Problem:

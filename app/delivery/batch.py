@@ -9,6 +9,9 @@ from app.delivery.deadletters import DeadLetter
 from app.delivery.producer import Outgoing
 from app.delivery.state import State
 
+MAX_RECORD_BYTES = 900_000
+"""Kafka's own limit is 1 MiB a batch, with its frame."""
+
 
 class Place(Enum):
     """Say where a row stands among the rows of its batch."""
@@ -68,6 +71,7 @@ class Batch:
         mean. In turn, each write is a record of its own, even of a key that was written before; first and
         last, only the key's final value is written, ahead of all other rows or behind them.
         """
+        _require_room(key, value)
         where = (state, partition, key)
         self._written[where] = value
         if place is Place.FIRST:
@@ -80,7 +84,9 @@ class Batch:
     def send(self, *messages: Any) -> None:
         """Send messages once the states that call for them are safe."""
         for message in messages:
-            self._outgoing.append(Outgoing(message.type, message.key.encode(), encode(message)))
+            record = Outgoing(message.type, message.key.encode(), encode(message))
+            _require_room(record.key, record.value)
+            self._outgoing.append(record)
 
     def bury(self, letter: DeadLetter) -> None:
         """Send a record to the dead letters."""
@@ -105,3 +111,14 @@ class Batch:
         first = [(*where, value) for where, value in self._first.items()]
         last = [(*where, value) for where, value in self._last.items()]
         return [*first, *self._rows, *last]
+
+
+def _require_room(key: bytes | None, value: bytes | None) -> None:
+    """Refuse what no topic would take, while the input that it comes of can still be named.
+
+    Raises:
+        ValueError: the record is too large.
+    """
+    size = len(key or b"") + len(value or b"")
+    if size > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {size} bytes is more than the {MAX_RECORD_BYTES} that a topic takes")

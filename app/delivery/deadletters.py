@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from app.delivery.producer import Outgoing
 from app.topics import DEAD_LETTERS
 
+MAX_VALUE_BYTES = 1_900_000
+"""What DEAD_LETTERS takes; a larger value stays where it is: in its own topic, which keeps it for ever."""
+
+MAX_ERROR_CHARACTERS = 1_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
@@ -19,16 +24,20 @@ class DeadLetter:
 
     def record(self) -> Outgoing:
         """Return the letter as a record: value and key as they were, the rest in headers."""
+        size = len(self.key or b"") + len(self.value or b"")
+        fits = size <= MAX_VALUE_BYTES
         headers = {
-            "error": self.error,
+            "error": self.error[:MAX_ERROR_CHARACTERS],
             "source_topic": self.topic,
             "source_partition": str(self.partition),
             "source_offset": str(self.offset),
         }
+        if not fits:
+            headers["left_out_bytes"] = str(size)
         return Outgoing(
             DEAD_LETTERS,
-            self.key,
-            self.value,
+            self.key if fits else None,
+            self.value if fits else None,
             self.partition,
             tuple((name, text.encode()) for name, text in headers.items()),
         )

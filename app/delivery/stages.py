@@ -18,6 +18,9 @@ from models.messages import Message
 
 logger = logging.getLogger(__name__)
 
+REST_OF_STOP_S = 10.0
+"""How long a stop may take beside the batches in hand: HTTP, offsets, leaving."""
+
 ANSWER_S = 2.0
 """How long Kafka may take to answer before it counts as away."""
 
@@ -34,6 +37,7 @@ class Delivery:
         self._running: dict[str, Batches] = {}
         self.reached: dict[TP, int] = {}
         self.fetch_wait_ms = settings.kafka.fetch_wait_ms
+        self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
 
     @cached_property
     def producer(self) -> BatchProducer:

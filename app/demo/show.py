@@ -92,13 +92,7 @@ def _wrong_stock(outcomes: Iterable[Outcome], before: Iterable[Stock], after: It
 
 
 def _orders_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        title="Orders (the end of each id)",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    table = _table("Orders (the end of each id)")
     table.add_column("#", justify="right", no_wrap=True, min_width=3)
     for heading in ("order", "payment", "status", "reason"):
         table.add_column(heading, no_wrap=True)
@@ -116,9 +110,7 @@ def _orders_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _summary_table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        title="How they ended", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
-    )
+    table = _table("How they ended")
     table.add_column("status")
     table.add_column("reason")
     for heading in ("orders", "fastest", "median", "slowest"):
@@ -136,7 +128,7 @@ def _summary_table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _stock_table(stocks: Iterable[Stock]) -> Table:
-    table = Table(title="Stock", title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
+    table = _table("Stock")
     table.add_column("SKU")
     for heading in ("restocked", "available", "reserved", "sold"):
         table.add_column(heading, justify="right")
@@ -144,6 +136,11 @@ def _stock_table(stocks: Iterable[Stock]) -> Table:
         counters = (stock.restocked, stock.available, stock.reserved, stock.sold)
         table.add_row(stock.sku, *(str(counter) for counter in counters))
     return table
+
+
+def _table(title: str) -> Table:
+    """Return a table that fits a terminal of 80 columns."""
+    return Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
 
 
 def _tell_where_to_look(console: Console, running: Running, outcome: Outcome) -> None:

@@ -6,17 +6,25 @@ import threading
 import faust
 
 from app.delivery.exits import die
+from app.delivery.recovery import Tables
 from app.delivery.stages import Delivery
 from app.delivery.transport import Transport
 from app.settings import Settings, current
 
 logger = logging.getLogger(__name__)
 
+NEVER_S = 10 * 365 * 86_400.0
+
 
 class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
     """Be the Faust app, which knows its delivery."""
 
     delivery: Delivery
+
+    def on_rebalance_end(self) -> None:
+        """End the rebalance, unless another has begun."""
+        if self.tables.recovery.current:
+            super().on_rebalance_end()
 
     async def on_stop(self) -> None:
         """Stop as Faust does, within a time: without Kafka it would wait for acknowledgements for ever."""
@@ -27,17 +35,6 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
         await super().on_stop()
 
 
-async def hold_back(app: App, **_: object) -> None:
-    """Stop fetching while the positions of the source topics are being set.
-
-    Faust 0.15.3 would fetch between the two, and then empty the agents' queues as it resumes: what was
-    fetched is lost, for it is never read again. The flow is resumed by Faust right after.
-    """
-    app.consumer.stop_flow()
-    partitions = sorted({tp.partition for tp in app.assignor.assigned_actives()})
-    logger.info("recovered, working on partitions %s, answering at %s", partitions, app.conf.canonical_url)
-
-
 def create(settings: Settings) -> App:
     """Return the app with the settings under which nothing is lost; it connects to nothing yet."""
     app = App(
@@ -45,6 +42,7 @@ def create(settings: Settings) -> App:
         broker=f"aiokafka://{settings.broker.replace(',', ';aiokafka://')}",
         processing_guarantee="at_least_once",
         store="rocksdb://",
+        TableManager=Tables,
         datadir=settings.worker_dir,
         key_serializer="raw",
         value_serializer="raw",
@@ -59,8 +57,8 @@ def create(settings: Settings) -> App:
         broker_heartbeat_interval=settings.kafka.heartbeat_ms / 1000,
         broker_rebalance_timeout=settings.kafka.rebalance_timeout_ms / 1000,
         broker_commit_interval=settings.kafka.commit_interval_ms / 1000,
-        broker_max_poll_records=settings.delivery.batch_records,
-        stream_buffer_maxsize=settings.delivery.buffer_records,
+        # Nothing is polled through Faust, and so no poll can be late.
+        broker_max_poll_interval=NEVER_S,
         stream_wait_empty=True,
         # Faust 0.15.3 drops what it has fetched for a standby whenever its flow is stopped, and goes on
         # behind it: a standby could be promoted with rows missing.
@@ -79,7 +77,6 @@ def create(settings: Settings) -> App:
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     app.delivery = Delivery(app, settings)
-    app.on_rebalance_complete.connect(hold_back)
     return app
 
 

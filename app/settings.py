@@ -69,7 +69,6 @@ class KafkaSettings(_Group):
     heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 2_000
     rebalance_timeout_ms: Milliseconds = 30_000
     commit_interval_ms: Milliseconds = 500
-    fetch_wait_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
     compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "lz4"
     linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
 
@@ -77,9 +76,8 @@ class KafkaSettings(_Group):
 class DeliverySettings(_Group):
     """How much one unit of work may hold, and how long it may take to finish on a rebalance."""
 
-    batch_records: Annotated[int, Field(ge=1, le=100_000)] = 500
+    batch_records: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     batch_bytes: Annotated[int, Field(ge=1_024, le=100_000_000)] = 4_194_304
-    buffer_records: Annotated[int, Field(ge=16, le=100_000)] = 512
     drain_timeout_ms: Milliseconds = 8_000
 
 

@@ -1,18 +1,17 @@
 """The interface of every agent: an async iterator of batches that makes each last before the next.
 
-Underneath is the queue of Faust's own stream. It is read here and not through `async for`, because
-Faust's iterator acknowledges an event whose processing failed (docs/adr/0002). Whatever waits in the
-queue becomes one batch: batches of one when idle, larger ones by themselves under load.
-Leans on faust 0.15.3: `stream.channel.queue`, `Message.tracked`, `Consumer.track_message`.
+Whatever has arrived while a batch was made to last is the next one: batches of one when idle, larger ones by
+themselves under load.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-import faust
+from confluent_kafka import Message
+from faust.types import TP
 
 from app.delivery.batch import Batch, Input
 from app.delivery.codec import Undecodable, decode
@@ -20,7 +19,8 @@ from app.delivery.committing import commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
 from app.delivery.producer import BatchProducer
-from app.settings import DeliverySettings
+from app.delivery.progress import Progress
+from app.delivery.source import Arrived, Source
 
 logger = logging.getLogger(__name__)
 
@@ -30,29 +30,22 @@ class Answer(NamedTuple):
 
     partition: int
     message: Any
-    generation_id: int
+    epoch: int
 
 
 class Batches:
     """Hand out batches, one at a time; asking for the next one commits the one in hand."""
 
-    def __init__(
-        self,
-        app: faust.App,
-        stream: Any,
-        producer: BatchProducer,
-        settings: DeliverySettings,
-        reached: dict[Any, int],
-    ) -> None:
-        self._app = app
-        self._queue = stream.channel.queue
+    def __init__(self, source: Source, producer: BatchProducer, progress: Progress, most: int) -> None:
+        self._source = source
         self._producer = producer
-        self._settings = settings
-        self._reached = reached
+        self._progress = progress
+        self._most = most
         self._again: deque[Batch] = deque()
         self._answers: deque[Answer] = deque()
         self._answered = asyncio.Event()
-        self._getter: asyncio.Task[Any] | None = None
+        self._open = asyncio.Event()
+        self._taking: asyncio.Future[Arrived] | None = None
         self._in_hand: Batch | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,13 +63,22 @@ class Batches:
 
         It is dropped where partitions move before its turn: whoever owns the partition then asks again.
         """
-        self._answers.append(Answer(partition, message, self._app.consumer_generation_id))
+        self._answers.append(Answer(partition, message, self._source.epoch))
         self._answered.set()
 
-    def close(self) -> None:
-        """Stop waiting for input."""
-        if self._getter is not None:
-            self._getter.cancel()
+    async def resume(self, positions: Mapping[TP, int | None]) -> None:
+        """Work on these partitions, from these offsets on."""
+        await self._source.assign(positions)
+        self._open.set()
+
+    async def drain(self) -> None:
+        """Begin no batch any more, and wait until none is in hand."""
+        self._open.clear()
+        await self._idle.wait()
+
+    async def revoke(self) -> None:
+        """Let go of the partitions."""
+        await self._source.revoke()
 
     def fail(self, error: Exception) -> None:
         """Take back the batch in hand, whose processing raised: find the input at fault and bury it."""
@@ -89,10 +91,6 @@ class Batches:
         else:
             logger.error("an input can't be processed", exc_info=error)
             self._again.appendleft(Batch((_as_dead(batch.inputs[0], error),)))
-
-    async def idle(self) -> None:
-        """Wait until no batch is in hand."""
-        await self._idle.wait()
 
     async def _finish(self) -> None:
         if self._in_hand is not None:
@@ -109,79 +107,65 @@ class Batches:
 
     async def _commit(self, batch: Batch) -> None:
         try:
-            await commit(batch, self._producer, self._app.consumer)
+            await commit(batch, self._producer, self._progress)
         except Exception as error:  # whatever it is, nothing of this may be acknowledged
             logger.critical("a batch can't be made to last", exc_info=error)
             die(repr(error))
-        for given in batch.inputs:
-            if given.source is not None:
-                self._reached[given.source.tp] = given.source.offset + 1
 
     async def _collect(self) -> Batch:
         while True:
-            first = await self._first()
-            arrived = [*first, *self._rest(len(first))]
-            inputs = tuple(self._input(thing) for thing in arrived if self._is_current(thing))
+            await self._open.wait()
+            await self._arrival()
+            inputs = tuple(self._arrived()) if self._open.is_set() else ()
             if inputs:
                 self._idle.clear()
                 return Batch(inputs)
 
-    async def _first(self) -> list[Any]:
-        """Wait for a record or an answer; return the record where it is one."""
-        if self._getter is None:
-            self._getter = asyncio.ensure_future(self._queue.get())
+    async def _arrival(self) -> None:
+        """Wait for a record or an answer."""
+        if self._taking is None:
+            self._taking = self._source.take()
         answered = asyncio.ensure_future(self._answered.wait())
-        await asyncio.wait({self._getter, answered}, return_when=asyncio.FIRST_COMPLETED)
-        answered.cancel()
-        await self._app.flow_control.acquire()
-        if not self._getter.done():
-            return []
-        getter, self._getter = self._getter, None
-        return [getter.result()]
+        awaited: set[asyncio.Future[Any]] = {self._taking, answered}
+        try:
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered.cancel()
 
-    def _rest(self, count: int) -> Iterator[Any]:
-        """Yield what else has arrived, up to the bounds of a batch that holds so many already."""
-        size = 0
-        while self._answers and count < self._settings.batch_records:
-            count += 1
-            yield self._answers.popleft()
+    def _arrived(self) -> Iterator[Input]:
+        """Yield what is there; what belongs to an earlier assignment comes again, here or elsewhere."""
+        for _ in range(min(len(self._answers), self._most)):
+            answer = self._answers.popleft()
+            if answer.epoch == self._source.epoch:
+                yield Input(answer.partition, answer.message)
         if not self._answers:
             self._answered.clear()
-        while not self._queue.empty() and count < self._settings.batch_records:
-            event = self._queue.get_nowait()
-            count += 1
-            size += len(event.message.value or b"")
-            yield event
-            if size >= self._settings.batch_bytes:
-                return
-
-    def _is_current(self, thing: Any) -> bool:
-        """Tell whether the partition is still this worker's; what is not comes again elsewhere."""
-        generation_id = thing.generation_id if isinstance(thing, Answer) else thing.message.generation_id
-        return bool(generation_id == self._app.consumer_generation_id)
-
-    def _input(self, thing: Any) -> Input:
-        if isinstance(thing, Answer):
-            return Input(thing.partition, thing.message)
-        record = thing.message
-        record.tracked = True
-        self._app.consumer.track_message(record)
-        try:
-            timestamp_ms = round(record.timestamp * 1000)
-            message = decode(record.topic, record.key, record.value, timestamp_ms)
-        except Undecodable as error:
-            logger.warning("undecodable: %s[%s]@%s: %s", record.topic, record.partition, record.offset, error)
-            return Input(record.partition, None, record, _letter(record, f"Undecodable: {error}"))
-        return Input(record.partition, message, record)
+        if self._taking is not None and self._taking.done():
+            epoch, records = self._taking.result()
+            self._taking = None
+            if epoch == self._source.epoch:
+                yield from map(_input, records)
 
 
-def _letter(record: Any, error: str) -> DeadLetter:
+def _input(record: Message) -> Input:
+    try:
+        if (unreadable := record.error()) is not None:
+            raise Undecodable(unreadable.str())  # noqa: TRY301  # one verdict, from wherever it comes
+        message = decode(record.topic() or "", record.key(), record.value(), record.timestamp()[1])
+    except Undecodable as error:
+        where = f"{record.topic()}[{record.partition()}]@{record.offset()}"
+        logger.warning("undecodable: %s: %s", where, error)
+        return Input(record.partition() or 0, None, record, _letter(record, f"Undecodable: {error}"))
+    return Input(record.partition() or 0, message, record)
+
+
+def _letter(record: Message, error: str) -> DeadLetter:
     return DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
+        topic=record.topic() or "",
+        partition=record.partition() or 0,
+        offset=record.offset() or 0,
+        key=record.key(),
+        value=record.value(),
         error=error,
     )
 

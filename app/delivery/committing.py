@@ -1,14 +1,14 @@
 """Make a batch last: state acknowledged, then RocksDB, then messages acknowledged, then the offset."""
 
 from collections import defaultdict
-from typing import Any
 
 from app.delivery.batch import Batch
 from app.delivery.producer import BatchProducer, Outgoing
+from app.delivery.progress import Progress
 from app.delivery.state import State
 
 
-async def commit(batch: Batch, producer: BatchProducer, consumer: Any) -> None:
+async def commit(batch: Batch, producer: BatchProducer, progress: Progress) -> None:
     """Take the batch through the steps of delivery, in their order.
 
     Raises:
@@ -16,9 +16,7 @@ async def commit(batch: Batch, producer: BatchProducer, consumer: Any) -> None:
     """
     await _save(batch, producer)
     await producer.publish(batch.outgoing)
-    for given in batch.inputs:
-        if given.source is not None:
-            given.source.ack(consumer)
+    progress.reach(given.source for given in batch.inputs if given.source is not None)
     for callback in batch.afterwards:
         callback()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,8 @@ from faust.types import TP
 from app.delivery.batches import Batches
 from app.delivery.exits import die
 from app.delivery.producer import BatchProducer
+from app.delivery.progress import Progress
+from app.delivery.source import Source
 from app.delivery.state import NotHere, State
 from app.settings import Settings
 from models.messages import Message
@@ -31,31 +33,40 @@ Stage = Callable[[Batches], Awaitable[None]]
 class Delivery:
     """Run the stages of one app so that nothing is acknowledged before it lasts."""
 
-    def __init__(self, app: faust.App, settings: Settings) -> None:
+    def __init__(
+        self, app: faust.App, settings: Settings, new_source: Callable[[Settings, str], Source] = Source
+    ) -> None:
         self._app = app
-        self._settings = settings
+        self._new_source = new_source
+        self.settings = settings
+        self.tables: dict[str, State] = {}
+        self._reads: dict[str, frozenset[str]] = {}
         self._running: dict[str, Batches] = {}
-        self.reached: dict[TP, int] = {}
-        self.fetch_wait_ms = settings.kafka.fetch_wait_ms
+        self._sources: dict[str, Source] = {}
+        self._moving = asyncio.Lock()
+        self.progress = Progress()
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
 
     @cached_property
     def producer(self) -> BatchProducer:
         """Return the producer of states and messages, which never gives a record up."""
-        return BatchProducer(self._settings)
+        return BatchProducer(self.settings)
 
     def table(self, name: str) -> State:
         """Declare a table; its changelog is named after it."""
-        return State(self._app, name, self._settings)
+        state = State(self._app, name, self.settings)
+        self.tables[state.changelog] = state
+        return state
 
     def stage(self, *reads: type[Message]) -> Callable[[Stage], Stage]:
         """Make the function the agent of these messages' topics, its name the stage's."""
 
         def declare(stage: Stage) -> Stage:
+            self._reads[stage.__name__] = frozenset(message.type for message in reads)
             topic = self._app.topic(*(message.type for message in reads), key_type=bytes, value_type=bytes)
 
-            async def agent(stream: Any) -> None:
-                await self._run(stage, stream)
+            async def agent(_stream: Any) -> None:
+                await self._run(stage)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -72,34 +83,57 @@ class Delivery:
 
     def lag(self, topic: str, partition: int) -> int:
         """Return how many records of the partition are still to be worked through; 1 where none can tell."""
-        consumer = self._app.consumer
         tp = TP(topic, partition)
-        end: int | None = consumer.highwater(tp)
-        if end is None:
-            return 1
-        reached: int = self.reached.get(tp, consumer._committed_offset[tp] or 0)  # noqa: SLF001
-        return max(0, end - reached)
+        ends = (self._sources[stage].end(tp) for stage in self._sources if topic in self._reads[stage])
+        end = next(ends, None)
+        return 1 if end is None else max(0, end - self.progress.reached(tp))
 
     async def reaches_broker(self) -> bool:
         """Tell whether Kafka answers this worker."""
         return await self.producer.reaches_broker(ANSWER_S)
 
-    async def drain(self) -> None:
-        """Wait until no stage has a batch in hand; a batch that does not end in time ends the process."""
-        idle = [batches.idle() for batches in self._running.values()]
-        try:
-            await asyncio.wait_for(asyncio.gather(*idle), self._settings.delivery.drain_timeout_ms / 1000)
-        except TimeoutError:
-            die(f"a batch took longer than {self._settings.delivery.drain_timeout_ms} ms to finish")
-        self.reached.clear()
+    async def resume(self, positions: Mapping[TP, int | None], require_current: Callable[[], None]) -> None:
+        """Have each stage work on its partitions of these, from these offsets on.
 
-    async def _run(self, stage: Stage, stream: Any) -> None:
-        batches = Batches(self._app, stream, self.producer, self._settings.delivery, self.reached)
-        self._running[stage.__name__] = batches
+        Raises:
+            Exception: `require_current` did, for partitions move again.
+        """
+        async with self._moving:
+            require_current()
+            self.progress.start(positions)
+            for stage, batches in self._running.items():
+                reads = self._reads[stage]
+                await batches.resume({tp: at for tp, at in positions.items() if tp.topic in reads})
+        logger.info(
+            "working on partitions %s, answering at %s",
+            sorted({tp.partition for tp in positions}),
+            self._app.conf.canonical_url,
+        )
+
+    async def drain(self, commit: Callable[[], Awaitable[None]]) -> None:
+        """Finish the batches in hand, commit what they reached, and let go of the partitions.
+
+        A batch that does not end in time ends the process.
+        """
+        async with self._moving:
+            running = list(self._running.values())
+            limit_ms = self.settings.delivery.drain_timeout_ms
+            try:
+                await asyncio.wait_for(asyncio.gather(*(stage.drain() for stage in running)), limit_ms / 1000)
+            except TimeoutError:
+                die(f"a batch took longer than {limit_ms} ms to finish")
+            await commit()
+            await asyncio.gather(*(stage.revoke() for stage in running))
+
+    async def _run(self, stage: Stage) -> None:
+        source = self._new_source(self.settings, stage.__name__)
+        batches = Batches(source, self.producer, self.progress, self.settings.delivery.batch_records)
+        self._sources[stage.__name__], self._running[stage.__name__] = source, batches
         try:
             await self._supervise(stage, batches)
         finally:
-            batches.close()
+            del self._sources[stage.__name__], self._running[stage.__name__]
+            await source.close()
 
     async def _supervise(self, stage: Stage, batches: Batches) -> None:
         while True:

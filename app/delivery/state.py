@@ -95,17 +95,20 @@ class State:
 
     def write(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
         """Write rows that the changelog has acknowledged up to this offset, all or none; None deletes."""
+        rows = list(rows)
+        self.recover(partition, rows, offset)
+        self._notify(key for key, _ in rows)
+
+    def recover(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Write rows as `write` does, from any thread: while a table is recovered nobody waits for a row."""
         batch = WriteBatch(raw_mode=True)
-        keys = []
         for key, value in rows:
-            keys.append(key)
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
         batch.put(self.table.data.offset_key, str(offset).encode())
         self._db(partition).write(batch)
-        self._notify(keys)
 
     def restore(self, partition: int, key: bytes, value: bytes) -> None:
         """Write what follows from rows that the changelog has already: on this disk alone."""

@@ -1,29 +1,37 @@
-"""Faust's Kafka transport, with offsets committed before partitions are given up.
+"""Faust's Kafka transport as the control plane alone: membership, and the offsets it keeps.
 
-Faust 0.15.3 forgets what was acknowledged but not yet committed as soon as a rebalance begins
-(`Consumer.on_partitions_revoked`), so the next owner works through it again. Here the batches in hand are
-finished and their offsets committed first. Leans on `perform_seek`, `_committed_offset`, `_thread`.
+Records and changelogs are read with librdkafka, so aiokafka fetches nothing here. Before partitions are given
+up, the batches in hand are finished and their offsets committed: Faust 0.15.3 forgets what it has not yet
+committed as soon as a rebalance begins. Leans on faust 0.15.3's `Consumer.wait_empty`, `getmany`,
+`force_commit`, `perform_seek`, `verify_all_partitions_active`, `_commit`, `_thread`, and on aiokafka 0.14's
+`AIOKafkaConsumer._fetcher._fetch_task` and `_coordinator.fetch_committed_offsets`.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from faust.transport.drivers import aiokafka
+from faust.types import TP
 
 from app.delivery.exits import die
 
 
 class ConsumerThread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped here
-    """Be Faust's consumer thread, which asks for records more often.
+    """Be Faust's consumer thread, which is a member of the group and reads nothing."""
 
-    A fetch waits at the broker for the partitions it names, and new records of any other partition wait
-    until it is back: 1.5 s as Faust has it, for each step of the saga.
-    """
+    async def on_start(self) -> None:
+        """Start as Faust does, and end the fetching that aiokafka has begun by itself."""
+        await super().on_start()
+        self._consumer._fetcher._fetch_task.cancel()  # noqa: SLF001
 
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = self.app.delivery.fetch_wait_ms  # noqa: SLF001
-        return consumer
+    async def committed(self, partitions: list[TP]) -> dict[TP, int]:
+        """Return the offsets that the group has committed, in one question, for those that have one."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        known = await self.call_thread(
+            coordinator.fetch_committed_offsets, [aiokafka.ensure_aiokafka_TP(tp) for tp in partitions]
+        )
+        return {TP(tp.topic, tp.partition): found.offset for tp, found in known.items() if found.offset >= 0}
 
 
 class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped here
@@ -32,38 +40,45 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped her
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Finish what is in hand and commit it, then go on as Faust does."""
-        if revoked:
-            self.app.flow_control.suspend()
-            self.stop_flow()
-            self.app.flow_control.clear()
-            await self._finish_in_hand()
-        await super().on_partitions_revoked(revoked)
+    async def getmany(self, timeout: float) -> AsyncIterator[Any]:  # noqa: ASYNC109  # Faust's signature
+        """Yield nothing: records come another way."""
+        await self.sleep(timeout)
+        nothing: tuple[Any, ...] = ()
+        for record in nothing:
+            yield record
+
+    async def verify_all_partitions_active(self) -> None:
+        """Leave out Faust's look at its own fetching, of which there is none."""
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed, and to the beginning where nothing is committed yet.
-
-        aiokafka leaves a partition without a commit wherever it had read up to, and so skips what was
-        fetched and dropped while partitions moved.
-        """
-        await super().perform_seek()
+        """Have the stages read on from what is committed, and from the beginning where nothing is."""
         changelogs = self.app.tables.changelog_topics
-        fresh = [
-            self._new_topicpartition(tp.topic, tp.partition)
-            for tp in self.assignment()
-            if tp.topic not in changelogs and not self._committed_offset.get(tp)
-        ]
-        if fresh:
-            await self._thread.seek_to_beginning(*fresh)
+        inputs = [tp for tp in self.assignment() if tp.topic not in changelogs]
+        committed = await self._thread.committed(inputs)
+        positions = {TP(*tp): committed.get(TP(*tp)) for tp in inputs}
+        await self.app.delivery.resume(positions, self.app.tables.recovery.require_current)
 
-    async def _finish_in_hand(self) -> None:
-        await self.app.delivery.drain()
+    async def wait_empty(self) -> None:
+        """Finish what is in hand and commit it: partitions are about to be given up."""
+        await self.app.delivery.drain(self._commit_rest)
+
+    async def _commit_rest(self) -> None:
         timeout_s = self.app.conf.broker_request_timeout
         try:
-            await asyncio.wait_for(self.wait_empty(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self.maybe_wait_for_commit_to_finish()
+                await self.commit()
         except TimeoutError:
             die(f"offsets could not be committed within {timeout_s} s of a rebalance")
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
+        """Commit the offsets behind what lasts."""
+        progress = self.app.delivery.progress
+        due = progress.due()
+        done = bool(due) and await self._commit(due)
+        if done:
+            progress.save(due)
+        return bool(done)
 
 
 class Transport(aiokafka.Transport):  # type: ignore[misc]  # Faust is untyped here

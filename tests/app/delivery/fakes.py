@@ -4,7 +4,8 @@ import asyncio
 import dataclasses
 import json
 import types
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +19,8 @@ from app.delivery.batches import Batches
 from app.delivery.codec import encode
 from app.delivery.deadletters import DeadLetter
 from app.delivery.producer import Offsets, Outgoing
+from app.delivery.progress import Progress
+from app.delivery.source import Arrived
 from app.delivery.stages import Delivery
 from app.delivery.state import State
 from app.settings import DeliverySettings, Settings
@@ -28,6 +31,7 @@ RECORDED = datetime(2024, 3, 1, tzinfo=UTC)
 RECORDED_MS = 1_709_251_200_000
 DEADLINE_S = 20
 POISON = 666
+PARTITION = TP(InventoryRestocked.type, 0)
 
 STEPS = [
     "states sent",
@@ -106,30 +110,95 @@ def state_of(log: Log) -> State:
 
 @dataclass(eq=False)
 class Record:
-    """Be a record as Faust hands it over."""
+    """Be a record as librdkafka hands it over."""
 
-    log: Log
-    offset: int
-    value: bytes | None
-    key: bytes | None
-    partition: int = 0
-    topic: str = InventoryRestocked.type
-    generation_id: int = 1
-    timestamp: float = RECORDED_MS / 1000
-    tracked: bool = False
+    number: int
+    content: bytes | None
+    about: bytes | None
+    where: int = 0
+    name: str = InventoryRestocked.type
+    epoch: int = 0
+    fault: str = ""
 
-    @property
-    def tp(self) -> TP:
-        return TP(self.topic, self.partition)
+    def topic(self) -> str:
+        return self.name
 
-    @property
-    def message(self) -> "Record":
-        return self
+    def partition(self) -> int:
+        return self.where
 
-    def ack(self, _consumer: Any) -> None:
-        assert self.tracked
-        self.log.add("input acknowledged")
-        self.log.done.append(f"ack {self.offset}")
+    def offset(self) -> int:
+        return self.number
+
+    def key(self) -> bytes | None:
+        return self.about
+
+    def value(self) -> bytes | None:
+        return self.content
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, RECORDED_MS
+
+    def error(self) -> Any:
+        return types.SimpleNamespace(str=lambda: self.fault) if self.fault else None
+
+
+class RecordingProgress(Progress):
+    """Remember in the log what was worked through."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def reach(self, records: Iterable[Any]) -> None:
+        self._log.add("input acknowledged")
+        records = list(records)
+        self._log.done += [f"ack {record.offset()}" for record in records]
+        super().reach(records)
+
+
+class FakeSource:
+    """Hand over the records put before it, those of one assignment at a time."""
+
+    def __init__(self, most: int) -> None:
+        self.epoch = 0
+        self.most = most
+        self.waiting: deque[Record] = deque()
+        self.positions: dict[TP, int | None] = {}
+        self.ends: dict[TP, int] = {}
+        self.arrived = asyncio.Event()
+        self.taking: asyncio.Future[Arrived] | None = None
+
+    def put(self, record: Record) -> None:
+        self.waiting.append(record)
+        self.arrived.set()
+
+    def take(self) -> asyncio.Future[Arrived]:
+        self.taking = asyncio.ensure_future(self._take())
+        return self.taking
+
+    async def _take(self) -> Arrived:
+        await self.arrived.wait()
+        epoch = self.waiting[0].epoch if self.waiting else self.epoch
+        records: list[Any] = []
+        while self.waiting and len(records) < self.most and self.waiting[0].epoch == epoch:
+            records.append(self.waiting.popleft())
+        if not self.waiting:
+            self.arrived.clear()
+        return Arrived(epoch, records)
+
+    async def assign(self, positions: Mapping[TP, int | None]) -> None:
+        self.positions = dict(positions)
+
+    async def revoke(self) -> None:
+        self.epoch += 1
+        self.arrived.set()
+
+    def end(self, tp: TP) -> int | None:
+        return self.ends.get(tp)
+
+    async def close(self) -> None:
+        if self.taking is not None:
+            self.taking.cancel()
 
 
 def restocked(quantity: int = 1, sku: str = "sku-1") -> InventoryRestocked:
@@ -153,24 +222,10 @@ def letter(offset: int = 7) -> DeadLetter:
 class FakeApp:
     """Be what delivery sees of Faust."""
 
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.consumer_generation_id = 1
+    def __init__(self) -> None:
         self.should_stop = False
         self.agent_function: Callable[[Any], Awaitable[None]] | None = None
-        self.flow_control = self
-        self.consumer = self
-        self.ends: dict[TP, int] = {}
-        self._committed_offset: dict[TP, int] = {}
-
-    async def acquire(self) -> None:
-        """Let the flow go."""
-
-    def track_message(self, record: Record) -> None:
-        self.log.done.append(f"track {record.offset}")
-
-    def highwater(self, tp: TP) -> int | None:
-        return self.ends.get(tp)
+        self.conf = types.SimpleNamespace(canonical_url="http://127.0.0.1")
 
     def topic(self, *names: str, **_: Any) -> tuple[str, ...]:
         return names
@@ -191,14 +246,17 @@ class Worker:
 
     def __init__(self, log: Log, **bounds: int) -> None:
         self.log = log
-        self.app = FakeApp(log)
+        self.app = FakeApp()
         self.state = RecordingState(log)
         self.producer = RecordingProducer(log)
-        self.queue: asyncio.Queue[Record] = asyncio.Queue()
         self.seen: list[list[int]] = []
         self.offset = 0
         settings = Settings(delivery=DeliverySettings(**cast("Any", bounds)))
-        self.delivery = Delivery(cast("Any", self.app), settings)
+        self.source = FakeSource(settings.delivery.batch_records)
+        self.delivery = Delivery(
+            cast("Any", self.app), settings, lambda _settings, _stage: cast("Any", self.source)
+        )
+        self.delivery.progress = RecordingProgress(log)
         vars(self.delivery)["producer"] = self.producer
         self.delivery.stage(InventoryRestocked)(self.restock)
         self.task: asyncio.Task[None] | None = None
@@ -221,14 +279,31 @@ class Worker:
     def put(self, *quantities: int, **changed: Any) -> None:
         """Put records before the stage."""
         for quantity in quantities:
-            record = Record(self.log, self.offset, encode(restocked(quantity)), b"sku-1")
-            self.queue.put_nowait(dataclasses.replace(record, **changed))
+            record = Record(self.offset, encode(restocked(quantity)), b"sku-1", epoch=self.source.epoch)
+            self.source.put(dataclasses.replace(record, **changed))
             self.offset += 1
 
     def start(self) -> None:
-        stream = types.SimpleNamespace(channel=types.SimpleNamespace(queue=self.queue))
         assert self.app.agent_function is not None
-        self.task = asyncio.ensure_future(cast("Any", self.app.agent_function(stream)))
+        self.task = asyncio.ensure_future(cast("Any", self.app.agent_function(None)))
+
+    async def resume(self, positions: Mapping[TP, int | None] | None = None) -> None:
+        """Give the stage its partitions, as a rebalance ends."""
+        await turns()  # the stage has to have begun
+        await self.delivery.resume(positions or {PARTITION: None}, lambda: None)
+
+    async def begin(self) -> None:
+        """Start the stage with its partitions."""
+        self.start()
+        await self.resume()
+
+    async def drain(self) -> None:
+        """Take the stage's partitions, as a rebalance begins."""
+
+        async def commit() -> None:
+            self.log.done.append("committed")
+
+        await self.delivery.drain(commit)
 
     async def died(self) -> str:
         """Return what the process died of."""

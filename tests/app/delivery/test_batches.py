@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from faust.types import TP
 
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
 from app.delivery.state import NotHere
 from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
+    PARTITION,
     POISON,
     STEPS,
     Died,
@@ -56,7 +56,7 @@ MakeWorker = Callable[..., Worker]
 async def test_whatever_waits_is_one_batch_and_later_input_another(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(*range(1, 6))
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.acknowledged == [0, 1, 2, 3, 4])
     worker.put(6)
     await until(lambda: worker.acknowledged[-1:] == [5])
@@ -65,30 +65,20 @@ async def test_whatever_waits_is_one_batch_and_later_input_another(worker_of: Ma
     assert worker.sent == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_batch_is_bounded_in_records_and_in_bytes(worker_of: MakeWorker) -> None:
-    by_count, by_size = worker_of(batch_records=10), worker_of(batch_bytes=1_024)
-    for worker in (by_count, by_size):
-        worker.put(*[1] * 100)
-        worker.start()
-        await until(lambda worker=worker: len(worker.acknowledged) == 100)  # type: ignore[misc]
-    assert max(map(len, by_count.seen)) <= 10 + 1  # and the one that was waited for
-    size = len(encode(restocked(1)))
-    assert max(map(len, by_size.seen)) <= 1_024 // size + 2
-    assert max(map(len, by_size.seen)) > 1
-
-
-async def test_every_input_is_tracked_before_it_is_worked_on(worker_of: MakeWorker) -> None:
-    worker = worker_of()
-    worker.put(1, 2)
-    worker.start()
-    await until(lambda: worker.acknowledged == [0, 1])
-    assert worker.log.done[:3] == ["track 0", "track 1", "states sent"]
+async def test_a_batch_is_bounded(worker_of: MakeWorker) -> None:
+    worker = worker_of(batch_records=10)
+    worker.put(*[1] * 100)
+    for _ in range(20):
+        worker.delivery.answer("restock", 0, restocked(2))
+    await worker.begin()
+    await until(lambda: len(worker.acknowledged) == 100)
+    assert max(map(len, worker.seen)) == 10
 
 
 async def test_an_input_at_fault_is_found_and_buried_and_the_others_go_through(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1, 2, POISON, 4, 5)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.acknowledged == [0, 1, 2, 3, 4])
     assert worker.sent == [1, 2, 4, 5]
     assert worker.state.rows == {(0, b"sku-1"): b"12"}
@@ -105,7 +95,7 @@ async def test_an_input_at_fault_is_found_and_buried_and_the_others_go_through(w
 async def test_a_batch_that_is_taken_back_calls_nobody_back(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1, 2, POISON)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.acknowledged == [0, 1, 2])
     assert [done for done in worker.log.done if done.startswith("done")] == ["done 1", "done 2"]
 
@@ -113,7 +103,7 @@ async def test_a_batch_that_is_taken_back_calls_nobody_back(worker_of: MakeWorke
 async def test_new_input_waits_until_the_batch_at_fault_is_through(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1, POISON, 3)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.acknowledged[:1] == [0])
     worker.put(4)
     await until(lambda: len(worker.acknowledged) == 4)
@@ -124,7 +114,7 @@ async def test_new_input_waits_until_the_batch_at_fault_is_through(worker_of: Ma
 async def test_several_inputs_at_fault_are_each_buried(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(POISON, 2, POISON, POISON, 5, POISON)
-    worker.start()
+    await worker.begin()
     await until(lambda: len(worker.acknowledged) == 6)
     assert (worker.sent, len(worker.buried)) == ([2, 5], 4)
 
@@ -132,11 +122,11 @@ async def test_several_inputs_at_fault_are_each_buried(worker_of: MakeWorker) ->
 async def test_what_cannot_be_read_is_buried_without_the_agent_seeing_it(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1)
-    worker.put(2, value=b"{")
-    worker.put(3, key=b"another")
-    worker.put(4, value=None)
+    worker.put(2, content=b"{")
+    worker.put(3, about=b"another")
+    worker.put(4, content=None)
     worker.put(5)
-    worker.start()
+    await worker.begin()
     await until(lambda: len(worker.acknowledged) == 5)
     assert (worker.seen, worker.sent) == ([[1, 5]], [1, 5])
     assert [(record.key, record.value) for record in worker.buried] == [
@@ -149,17 +139,57 @@ async def test_what_cannot_be_read_is_buried_without_the_agent_seeing_it(worker_
 
 async def test_a_record_of_an_earlier_assignment_is_dropped_unread(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    worker.put(1, generation_id=0)
+    worker.put(1, epoch=-1)
     worker.put(2)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.acknowledged == [1])
     assert worker.seen == [[2]]
-    assert "track 0" not in worker.log.done
+
+
+async def test_a_record_that_the_client_cannot_unpack_is_buried_with_its_place(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1, content=None, fault="Unsupported compression")
+    worker.put(2)
+    await worker.begin()
+    await until(lambda: worker.acknowledged == [0, 1])
+    (buried,) = worker.buried
+    assert dict(buried.headers)["error"] == b"Undecodable: Unsupported compression"
+    assert worker.seen == [[2]]
+
+
+async def test_nothing_is_worked_on_between_a_rebalance_and_the_next_assignment(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of()
+    await worker.begin()
+    await worker.drain()
+    worker.put(1)
+    worker.delivery.answer("restock", 0, restocked(2))
+    await turns()
+    assert (worker.seen, worker.log.done) == ([], ["committed"])
+    await worker.resume()
+    await until(lambda: worker.acknowledged == [0])
+    assert [quantity for batch in worker.seen for quantity in batch] == [2, 1]
+
+
+async def test_partitions_that_move_again_are_not_taken_up(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    worker.put(1)
+    worker.start()
+    await turns()
+
+    def moving() -> None:
+        raise RuntimeError("again")
+
+    with pytest.raises(RuntimeError, match="again"):
+        await worker.delivery.resume({PARTITION: None}, moving)
+    await turns()
+    assert (worker.source.positions, worker.seen) == ({}, [])
 
 
 async def test_an_answer_from_outside_is_worked_on_like_any_input(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    worker.start()
+    await worker.begin()
     await turns()
     worker.delivery.answer("restock", 6, restocked(9))
     await until(lambda: worker.log.done[-1:] == ["done 9"])
@@ -169,11 +199,13 @@ async def test_an_answer_from_outside_is_worked_on_like_any_input(worker_of: Mak
 
 async def test_an_answer_to_an_earlier_assignment_is_dropped(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    worker.start()
-    await turns()
+    await worker.begin()
+    await worker.drain()
+    worker.source.epoch -= 1
     worker.delivery.answer("restock", 6, restocked(9))
-    worker.app.consumer_generation_id = 2
-    worker.put(1, generation_id=2)
+    worker.source.epoch += 1
+    worker.put(1)
+    await worker.resume()
     await until(lambda: worker.acknowledged == [0])
     assert worker.seen == [[1]]
 
@@ -181,7 +213,7 @@ async def test_an_answer_to_an_earlier_assignment_is_dropped(worker_of: MakeWork
 async def test_an_answer_to_a_stage_that_does_not_run_is_dropped(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.delivery.answer("restock", 6, restocked(9))
-    worker.start()
+    await worker.begin()
     worker.put(1)
     await until(lambda: worker.acknowledged == [0])
     assert worker.seen == [[1]]
@@ -189,7 +221,7 @@ async def test_an_answer_to_a_stage_that_does_not_run_is_dropped(worker_of: Make
 
 async def test_an_answer_at_fault_ends_the_process_for_it_has_no_dead_letter(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    worker.start()
+    await worker.begin()
     await turns()
     worker.delivery.answer("restock", 6, restocked(POISON))
     assert "an answer from outside can't be processed" in await worker.died()
@@ -201,7 +233,7 @@ async def test_a_commit_that_fails_ends_the_process_with_nothing_acknowledged(
 ) -> None:
     worker = worker_of(Log(fails_at=step))
     worker.put(1, 2)
-    worker.start()
+    await worker.begin()
     assert f"{step}: not today" in await worker.died()
     assert worker.acknowledged == []
     assert [done for done in worker.log.done if done in STEPS] == STEPS[: STEPS.index(step)]
@@ -209,8 +241,8 @@ async def test_a_commit_that_fails_ends_the_process_with_nothing_acknowledged(
 
 async def test_a_dead_letter_that_cannot_be_sent_ends_the_process(worker_of: MakeWorker) -> None:
     worker = worker_of(Log(fails_at="messages acknowledged"))
-    worker.put(1, value=b"{")
-    worker.start()
+    worker.put(1, content=b"{")
+    await worker.begin()
     assert "messages acknowledged: not today" in await worker.died()
     assert worker.acknowledged == []
 
@@ -258,7 +290,7 @@ async def test_a_commit_under_way_is_finished_although_the_agent_is_cancelled(
 ) -> None:
     worker = worker_of(Log(holds_at=step))
     worker.put(1)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.log.done[-1:] == [step])
     assert worker.task is not None
     worker.task.cancel()
@@ -272,9 +304,9 @@ async def test_a_commit_under_way_is_finished_although_the_agent_is_cancelled(
 async def test_draining_waits_for_the_batch_in_hand(worker_of: MakeWorker) -> None:
     worker = worker_of(Log(holds_at="messages sent"))
     worker.put(1)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.log.done[-1:] == ["messages sent"])
-    draining = asyncio.ensure_future(worker.delivery.drain())
+    draining = asyncio.ensure_future(worker.drain())
     await turns()
     assert not draining.done()
     worker.log.gate.set()
@@ -285,37 +317,37 @@ async def test_draining_waits_for_the_batch_in_hand(worker_of: MakeWorker) -> No
 async def test_draining_waits_for_a_batch_that_was_taken_apart(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1, POISON, 3)
-    worker.start()
+    await worker.begin()
     await until(lambda: bool(worker.seen))
-    await worker.delivery.drain()
+    await worker.drain()
     assert worker.acknowledged == [0, 1, 2]
 
 
 async def test_draining_an_idle_worker_is_done_at_once(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    worker.start()
+    await worker.begin()
     await turns()
-    await worker.delivery.drain()
+    await worker.drain()
 
 
 async def test_a_batch_that_takes_too_long_to_drain_ends_the_process(worker_of: MakeWorker) -> None:
     worker = worker_of(Log(holds_at="states sent"), drain_timeout_ms=20)
     worker.put(1)
-    worker.start()
+    await worker.begin()
     await until(lambda: worker.log.done[-1:] == ["states sent"])
     with pytest.raises(Died, match="a batch took longer than 20 ms to finish"):
-        await worker.delivery.drain()
+        await worker.drain()
     worker.log.gate.set()
 
 
 async def test_lag_is_what_has_not_been_worked_through_yet(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    tp = TP(InventoryRestocked.type, 0)
-    assert worker.delivery.lag(*tp) == 1, "unknown counts as behind"
-    worker.app.ends[tp] = 3
-    worker.app._committed_offset[tp] = 1  # noqa: SLF001  # as Faust's consumer keeps it
-    assert worker.delivery.lag(*tp) == 2
-    worker.put(1, 2, 3)
+    assert worker.delivery.lag(*PARTITION) == 1, "unknown counts as behind"
+    worker.source.ends[PARTITION] = 3
     worker.start()
-    await until(lambda: worker.acknowledged == [0, 1, 2])
-    assert worker.delivery.lag(*tp) == 0
+    await worker.resume({PARTITION: 1})
+    assert worker.delivery.lag(*PARTITION) == 2
+    worker.offset = 1
+    worker.put(2, 3)
+    await until(lambda: worker.acknowledged == [1, 2])
+    assert worker.delivery.lag(*PARTITION) == 0

@@ -11,12 +11,14 @@ from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
 from app.delivery.committing import commit
 from app.delivery.producer import BatchProducer, Offsets, Outgoing
+from app.delivery.progress import Progress
 from app.delivery.state import State
 from tests.app.delivery.fakes import (
     STEPS,
     Log,
     Record,
     RecordingProducer,
+    RecordingProgress,
     RecordingState,
     letter,
     restocked,
@@ -114,7 +116,7 @@ class Work:
     def __post_init__(self) -> None:
         self.producer = RecordingProducer(self.log)
         self.state = state_of(self.log)
-        record = Record(self.log, 0, encode(restocked()), b"sku-1", tracked=True)
+        record = Record(0, encode(restocked()), b"sku-1")
         self.batch = Batch((Input(0, restocked(), record),))
         self.batch.write(self.state, 0, b"key", b"value")
         self.batch.send(restocked())
@@ -125,7 +127,7 @@ class Work:
         return [done for done in self.log.done if done in STEPS]
 
     def commit(self) -> Coroutine[Any, Any, None]:
-        return commit(self.batch, cast("BatchProducer", self.producer), None)
+        return commit(self.batch, cast("BatchProducer", self.producer), RecordingProgress(self.log))
 
 
 def test_before_its_commit_a_batch_has_no_effect() -> None:
@@ -177,7 +179,7 @@ async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to(
     for partition, key in ((0, b"a"), (5, b"b"), (0, b"c")):
         batch.write(cast("State", state), partition, key, b"value")
     producer = Acknowledging(log)
-    await commit(batch, cast("BatchProducer", producer), None)
+    await commit(batch, cast("BatchProducer", producer), Progress())
     assert state.offsets == [41, 7]
     assert [(record.key, record.partition) for record in producer.published] == [
         (b"a", 0),

@@ -1,0 +1,174 @@
+"""Tables rebuilt from their changelogs, in batches.
+
+Faust finds out what is missing and says when to begin and that it is done; between the two, its own code
+would hand each record through asyncio. And where partitions move again meanwhile, Faust 0.15.3 may go on with
+what it no longer holds; here it stops. Leans on `Recovery`: `on_rebalance`, `need_recovery`,
+`on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `RebalanceAgain`; on
+`TableManager.recovery` and `on_actives_ready`; on `App.rebalancing_count`.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from faust.tables import manager, recovery
+from faust.types import TP
+
+from app.delivery.source import configuration
+from app.delivery.state import State
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 5_000
+"""Rows read, and written to RocksDB, at a time."""
+
+INTERRUPT_S = 0.1
+REPORT_S = 5.0
+
+
+class Span(NamedTuple):
+    """Be the part of a changelog that a table lacks: the first offset and the last."""
+
+    first: int
+    last: int
+
+
+class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped here
+    """Be Faust's recovery, which leaves the reading to `Restoring`."""
+
+    _rebalance = 0
+
+    @property
+    def current(self) -> bool:
+        """Tell whether no rebalance has begun since the one that is being recovered from."""
+        return bool(self.app.rebalancing_count == self._rebalance)
+
+    def require_current(self) -> None:
+        """Stop where partitions move again: the next recovery has to begin anew.
+
+        Raises:
+            RebalanceAgain: Faust's word for it.
+        """
+        if not self.current:
+            raise recovery.RebalanceAgain
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """Remember which rebalance it is, and go on as Faust does."""
+        self._rebalance = self.app.rebalancing_count
+        await super().on_rebalance(*args, **kwargs)
+
+    def need_recovery(self) -> bool:
+        """Say no, so that Faust reads no changelog."""
+        return False
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Bring the tables up to their changelogs, then go on as Faust does."""
+        delivery = self.app.delivery
+        missing = {
+            tp: Span(self.active_offsets[tp] + 1, self.active_highwaters[tp])
+            for tp in self.active_tps
+            if self.active_highwaters[tp] > self.active_offsets[tp]
+        }
+        await restore(delivery.settings, delivery.tables, missing)
+        self.require_current()
+        await super().on_recovery_completed(generation_id)
+
+
+class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped here
+    """Be Faust's table manager, which recovers in batches."""
+
+    @property
+    def recovery(self) -> Any:
+        """Return the one recovery service."""
+        if self._recovery is None:
+            self._recovery: Any = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    def on_actives_ready(self) -> None:
+        """Say that the tables can be read, unless partitions move again."""
+        if self.recovery.current:
+            super().on_actives_ready()
+
+
+async def restore(settings: Settings, tables: Mapping[str, State], missing: Mapping[TP, Span]) -> int:
+    """Read what is missing into the tables, which are given by their changelogs; return how many records.
+
+    Raises:
+        KafkaException: the changelogs can't be read.
+    """
+    if not missing:
+        return 0
+    restoring = Restoring(settings, tables, missing)
+    done = asyncio.get_running_loop().run_in_executor(None, restoring.run)
+    try:
+        return await asyncio.shield(done)
+    finally:
+        restoring.interrupt()
+        await asyncio.wait({done})
+
+
+class Restoring:
+    """Read changelogs into tables, in a thread of its own."""
+
+    def __init__(self, settings: Settings, tables: Mapping[str, State], missing: Mapping[TP, Span]) -> None:
+        self._configuration = configuration(settings, "recovery") | {"enable.partition.eof": True}
+        self._tables = tables
+        self._missing = missing
+        self._left = set(missing)
+        self._interrupted = threading.Event()
+        self._read = 0
+
+    def interrupt(self) -> None:
+        """Stop as soon as what is in hand is written."""
+        self._interrupted.set()
+
+    def run(self) -> int:
+        """Read until nothing is missing; return how many records that were."""
+        consumer = Consumer(self._configuration, logger=logger)
+        started = reported = time.monotonic()
+        try:
+            consumer.assign(
+                [TopicPartition(tp.topic, tp.partition, span.first) for tp, span in self._missing.items()]
+            )
+            while self._left and not self._interrupted.is_set():
+                self._apply(_next_chunk(consumer))
+                if time.monotonic() - reported > REPORT_S:
+                    reported = time.monotonic()
+                    logger.info("recovering: %s rows read, %s partitions left", self._read, len(self._left))
+        finally:
+            consumer.close()
+        logger.info("recovered %s rows in %.1f s", self._read, time.monotonic() - started)
+        return self._read
+
+    def _apply(self, records: Iterable[Message]) -> None:
+        rows: defaultdict[TP, dict[bytes, bytes | None]] = defaultdict(dict)
+        reached: dict[TP, int] = {}
+        for record in records:
+            tp = TP(record.topic() or "", record.partition() or 0)
+            if (error := record.error()) is not None:
+                self._heed(error, tp)
+                continue
+            self._read += 1
+            reached[tp] = record.offset() or 0
+            rows[tp][record.key() or b""] = record.value()
+        for tp, offset in reached.items():
+            self._tables[tp.topic].recover(tp.partition, rows[tp].items(), offset)
+            if offset >= self._missing[tp].last:
+                self._left.discard(tp)
+
+    def _heed(self, error: KafkaError, tp: TP) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # confluent-kafka's public spelling
+            self._left.discard(tp)
+        elif not error.retriable():
+            raise KafkaException(error)
+
+
+def _next_chunk(consumer: Consumer) -> list[Any]:
+    first = consumer.poll(INTERRUPT_S)
+    return [] if first is None else [first, *consumer.consume(CHUNK, timeout=0)]

@@ -16,6 +16,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 from uuid import uuid4
 
 import typer
+import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -289,7 +290,7 @@ def run(port: int | None = None, ledger: Path | None = None, bind: str = HOST) -
     Raises:
         SimulatorRefused: the port is taken, or the ledger can't be used.
     """
-    asyncio.run(_serve(bind, PORT if port is None else port, ledger))
+    uvloop.run(_serve(bind, PORT if port is None else port, ledger))
 
 
 async def _serve(bind: str, port: int, path: Path | None) -> None:

@@ -1,5 +1,6 @@
 """One worker process: checks that it can keep its promises, then runs the Faust app."""
 
+import asyncio
 import importlib
 import logging
 import os
@@ -8,6 +9,7 @@ import socket
 import sys
 
 import faust
+import uvloop
 from faust import streams
 
 from app import topics
@@ -40,6 +42,8 @@ def run() -> None:
     topics.require(settings)
     _set_up_logging(settings)
     settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A policy, not a loop: the thread that Faust reads Kafka in makes a loop of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
 
     for package in PACKAGES:

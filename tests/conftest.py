@@ -1,15 +1,22 @@
 """What all tests share: one real Kafka and one worker, each started when the first test asks for it."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import aiohttp
 import pytest
+import uvloop
 
 from app import broker, topics
 from app.processes import Command
 from app.settings import load
 from tests.e2e.shop import Shop
 from tests.e2e.system import HOST, READY_S, System, free_port
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests on the loop that workers and the simulator run on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

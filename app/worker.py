@@ -18,7 +18,7 @@ from app.settings import Settings, current
 
 SUPPORTED_FAUST = "0.15.3"
 PACKAGES = ("tables", "agents", "web")
-"""Where agents, tables and views are declared: every module of these is part of the worker."""
+"""Where agents, tables and routes are declared: every module of these is part of the worker."""
 
 QUIET = {
     "aiokafka": logging.ERROR,

@@ -7,65 +7,56 @@ from typing import Any
 
 import uuid_utils
 from aiohttp import web
-from faust.web import View
 
-from app.main import app
 from app.settings import current
 from models.events import OrderCreated, OrderLine
 from models.messages import derive_id
 from models.order import Order, Step
 from tables import queries
 from web.accepting import accept
-from web.answers import json_answer
+from web.answers import accepted, json_answer
 from web.forwarding import forward, moving
 from web.problems import Problem, later
 from web.requests import NoQuery, OrderQuery, PlaceOrder, read_body, read_query
+from web.routes import get, post
 
 _settings = current().web
 
 
-@app.page("/orders")
-class Orders(View):  # type: ignore[misc]  # Faust is untyped here
-    """Take orders."""
-
-    async def post(self, request: web.Request) -> web.Response:
-        """Accept an order: 202 once Kafka has it."""
-        read_query(request, NoQuery)
-        wish = await read_body(request, PlaceOrder)
-        order_id = str(uuid_utils.uuid7())
-        created_at = datetime.now(UTC)
-        await accept(_created(wish, order_id, created_at), order_id=order_id)
-        answer = {"order_id": order_id, "status": "PENDING", "created_at": created_at}
-        return json_answer(answer, HTTPStatus.ACCEPTED, {"Location": f"/orders/{order_id}"})
+@post("/orders")
+async def place_order(request: web.Request) -> web.StreamResponse:
+    """Accept an order: 202 once Kafka has it."""
+    read_query(request, NoQuery)
+    wish = await read_body(request, PlaceOrder)
+    order_id = str(uuid_utils.uuid7())
+    created_at = datetime.now(UTC)
+    await accept(_created(wish, order_id, created_at), order_id=order_id)
+    answer = {"order_id": order_id, "status": "PENDING", "created_at": created_at}
+    return accepted(request, answer, f"/orders/{order_id}")
 
 
-@app.page("/orders/{order_id}")
-class OneOrder(View):  # type: ignore[misc]  # Faust is untyped here
-    """Show one order."""
-
-    async def get(self, request: web.Request, order_id: str) -> web.Response:
-        """Answer with the order; with `?wait=` as soon as it is settled."""
-        found = await _find(request, order_id, read_query(request, OrderQuery).wait)
-        return json_answer(_shown(found)) if isinstance(found, Order) else found
+@get("/orders/{order_id}")
+async def show_order(request: web.Request) -> web.StreamResponse:
+    """Answer with the order; with `?wait=` as soon as it is settled."""
+    found = await _find(request, read_query(request, OrderQuery).wait)
+    return json_answer(_shown(found)) if isinstance(found, Order) else found
 
 
-@app.page("/orders/{order_id}/events")
-class OrderEvents(View):  # type: ignore[misc]  # Faust is untyped here
-    """Show what happened to one order."""
-
-    async def get(self, request: web.Request, order_id: str) -> web.Response:
-        """Answer with the order's timeline, oldest first."""
-        read_query(request, NoQuery)
-        found = await _find(request, order_id, 0)
-        return json_answer(_timeline(found)) if isinstance(found, Order) else found
+@get("/orders/{order_id}/events")
+async def show_timeline(request: web.Request) -> web.StreamResponse:
+    """Answer with the order's timeline, oldest first."""
+    read_query(request, NoQuery)
+    found = await _find(request, wait_s=0)
+    return json_answer(_timeline(found)) if isinstance(found, Order) else found
 
 
-async def _find(request: web.Request, order_id: str, wait_s: float) -> Order | web.Response:
+async def _find(request: web.Request, wait_s: float) -> Order | web.Response:
     """Return the order, or the answer of the worker that has it.
 
     Raises:
         Problem: 404 where there is no such order, 503 while nobody can tell.
     """
+    order_id = request.match_info["order_id"]
     try:
         owner = queries.order_owner(order_id)
         if owner is not None:

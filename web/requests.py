@@ -1,5 +1,6 @@
 """What a request may hold: strict types, every limit of the settings, every fault named at once."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -25,7 +26,7 @@ Token = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$")]
 Currency = Annotated[
     str,
     Field(pattern=r"^[A-Z]{3}$"),  # ISO4217 alone takes "eur" for "EUR"
-    AfterValidator(TypeAdapter(ISO4217).validate_python),
+    AfterValidator(lru_cache(TypeAdapter(ISO4217).validate_python)),
 ]
 Quantity = Annotated[int, Field(ge=1, le=limits.quantity)]
 UnitPrice = Annotated[int, Field(ge=0, le=limits.unit_price)]
@@ -71,8 +72,8 @@ class PlaceOrder(_Body):
     @classmethod
     def _distinct(cls, items: list[Item]) -> list[Item]:
         skus = [item.sku for item in items]
-        repeated = sorted({sku for sku in skus if skus.count(sku) > 1})
-        if repeated:
+        if len(set(skus)) < len(skus):
+            repeated = sorted({sku for sku in skus if skus.count(sku) > 1})
             raise ValueError(f"each SKU may stand in one line only, and these do not: {', '.join(repeated)}")
         return items
 
@@ -128,6 +129,8 @@ def read_query(request: web.Request, model: type[M]) -> M:
     Raises:
         Problem: 422 for a parameter that is unknown, repeated or out of its limits.
     """
+    if not request.query_string:
+        return model()
     repeated = sorted(name for name in set(request.query) if len(request.query.getall(name)) > 1)
     if repeated:
         errors = [
@@ -142,16 +145,24 @@ def read_query(request: web.Request, model: type[M]) -> M:
 
 
 async def _read(request: web.Request) -> bytes:
+    if request.content.is_eof():  # it came with the head, as small ones do
+        whole = request.content.read_nowait()
+        _check_size(len(whole))
+        return whole
     raw = bytearray()
     async for chunk in request.content.iter_any():
         raw += chunk
-        if len(raw) > limits.body_bytes:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {limits.body_bytes} bytes",
-                headers={"Connection": "close"},
-            )
+        _check_size(len(raw))
     return bytes(raw)
+
+
+def _check_size(length: int) -> None:
+    if length > limits.body_bytes:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body is larger than {limits.body_bytes} bytes",
+            headers={"Connection": "close"},
+        )
 
 
 def _unfit(error: ValidationError, where: str) -> Problem:

@@ -1,4 +1,4 @@
-"""What holds for every request, whatever its view."""
+"""What holds for every request, whatever its route."""
 
 from faust.web.base import BlueprintManager
 

@@ -1,0 +1,170 @@
+"""How requests share acknowledgements: in groups, each with what became of its own."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from app.delivery.producer import Outgoing, Unacknowledged
+from app.settings import Settings
+from models.events import InventoryRestocked
+from web import accepting
+from web.accepting import Acceptance
+from web.problems import Problem
+
+DEADLINE_S = 10
+
+
+class Kafka:
+    """Be a producer whose batches are acknowledged when the test says so."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.batches: list[list[str]] = []
+        self.verdicts: list[asyncio.Future[None]] = []
+
+    def __call__(self, _settings: Settings, *, give_up_after_ms: int) -> SimpleNamespace:
+        assert give_up_after_ms == Settings().web.accept_timeout_ms
+        self.made += 1
+        return SimpleNamespace(publish=self.publish)
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        self.batches.append([(record.key or b"").decode() for record in records])
+        self.verdicts.append(asyncio.get_running_loop().create_future())
+        await self.verdicts[-1]
+
+    async def batch(self, number: int) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.batches) <= number:  # noqa: ASYNC110  # a list tells nobody
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    fake = Kafka()
+    monkeypatch.setattr(accepting, "BatchProducer", fake)
+    return fake
+
+
+@pytest.fixture
+def acceptance() -> Acceptance:
+    return Acceptance(Settings())
+
+
+def restocked(sku: str) -> InventoryRestocked:
+    return InventoryRestocked(
+        event_id=f"event of {sku}",
+        occurred_at=datetime.now(UTC),
+        correlation_id="correlation",
+        causation_id="causation",
+        sku=sku,
+        quantity=1,
+    )
+
+
+def start(acceptance: Acceptance, *skus: str) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(acceptance.accept(restocked(sku), restock_id=sku)) for sku in skus]
+
+
+async def test_one_that_is_alone_is_sent_at_once_and_waits_for_its_acknowledgement(
+    acceptance: Acceptance, kafka: Kafka
+) -> None:
+    (request,) = start(acceptance, "a")
+    await kafka.batch(0)
+    assert not request.done()
+    kafka.verdicts[0].set_result(None)
+    await request
+    assert kafka.batches == [["a"]]
+
+
+async def test_what_arrives_while_a_group_is_under_way_makes_up_the_next(
+    acceptance: Acceptance, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "LATE_S", DEADLINE_S)
+    first = start(acceptance, "a", "b")
+    await kafka.batch(0)
+    second = start(acceptance, "c", "d", "e")
+    await asyncio.sleep(0)
+    assert kafka.batches == [["a", "b"]]
+    kafka.verdicts[0].set_result(None)
+    await asyncio.gather(*first)
+    await kafka.batch(1)
+    assert not any(request.done() for request in second)
+    kafka.verdicts[1].set_result(None)
+    await asyncio.gather(*second)
+    assert kafka.batches == [["a", "b"], ["c", "d", "e"]]
+
+
+async def test_a_group_that_is_late_holds_up_no_other(
+    acceptance: Acceptance, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "LATE_S", 0.01)
+    late = start(acceptance, "a")
+    await kafka.batch(0)
+    others = start(acceptance, "b")
+    await kafka.batch(1)
+    kafka.verdicts[1].set_result(None)
+    await asyncio.gather(*others)
+    assert not late[0].done()
+    kafka.verdicts[0].set_result(None)
+    await asyncio.gather(*late)
+
+
+async def test_each_request_of_a_group_that_is_not_acknowledged_is_told_so_by_its_own_name(
+    acceptance: Acceptance, kafka: Kafka
+) -> None:
+    requests = start(acceptance, "a", "b")
+    await kafka.batch(0)
+    kafka.verdicts[0].set_exception(Unacknowledged("timed out", fatal=False))
+    problems = await asyncio.gather(*requests, return_exceptions=True)
+    assert [(p.status, p.extra) for p in problems if isinstance(p, Problem)] == [
+        (503, {"restock_id": "a"}),
+        (503, {"restock_id": "b"}),
+    ]
+    again = start(acceptance, "c")
+    await kafka.batch(1)
+    kafka.verdicts[1].set_result(None)
+    await asyncio.gather(*again)
+    assert kafka.made == 1
+
+
+async def test_a_producer_that_is_beyond_help_is_replaced_once(
+    acceptance: Acceptance, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "LATE_S", 0)
+    first = start(acceptance, "a")
+    await kafka.batch(0)
+    second = start(acceptance, "b")
+    await kafka.batch(1)
+    for verdict in kafka.verdicts:
+        verdict.set_exception(Unacknowledged("fenced", fatal=True))
+    await asyncio.gather(*first, *second, return_exceptions=True)
+    third = start(acceptance, "c")
+    await kafka.batch(2)
+    kafka.verdicts[2].set_result(None)
+    await asyncio.gather(*third)
+    assert kafka.made == 2
+
+
+async def test_a_request_that_was_given_up_leaves_its_group_alone(
+    acceptance: Acceptance, kafka: Kafka
+) -> None:
+    gone, other = start(acceptance, "a", "b")
+    await kafka.batch(0)
+    gone.cancel()
+    await asyncio.wait({gone})
+    kafka.verdicts[0].set_result(None)
+    await other
+    assert kafka.batches == [["a", "b"]]
+
+
+async def test_a_fault_that_nobody_foresaw_reaches_every_request_of_the_group(
+    acceptance: Acceptance, kafka: Kafka
+) -> None:
+    requests = start(acceptance, "a", "b")
+    await kafka.batch(0)
+    kafka.verdicts[0].set_exception(ZeroDivisionError("what?"))
+    faults = await asyncio.gather(*requests, return_exceptions=True)
+    assert [type(fault) for fault in faults] == [ZeroDivisionError] * 2

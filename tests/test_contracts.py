@@ -21,8 +21,18 @@ QUERIES = "web reads tables through tables.queries alone, and writes none"
 APP = "app knows no agents, tables or web"
 CONTRACTS = {LAYERS, PURE, AGENTS, QUERIES, APP}
 
-PURE_IMPORTS = {"collections", "dataclasses", "datetime", "enum", "types", "typing", "uuid", "pydantic"}
-"""What models may import; `uuid` for ids derived from their cause, `datetime` for its types."""
+PURE_IMPORTS = {
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "hashlib",
+    "types",
+    "typing",
+    "uuid",
+    "pydantic",
+}
+"""What models may import; `uuid` and `hashlib` for ids derived from their cause, `datetime` for its types."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """What every event and command carries, and how a message gets the same id each time it is made."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha1
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, ClassVar, TypedDict
 from uuid import UUID
 
-from pydantic import Field
+from msgspec import UNSET, Meta, Struct, StructMeta, UnsetType
 
 NAMESPACE = UUID("6f0f5a52-4b0c-5d2b-9a51-9a8d1c0f6c11")
 
@@ -14,7 +13,7 @@ _NAMESPACE_BYTES = NAMESPACE.bytes
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """The hexadecimal digit in which the two bits stand that make it a UUID of RFC 9562."""
 
-Quantity = Annotated[int, Field(ge=1)]
+Quantity = Annotated[int, Meta(ge=1)]
 """A number of units; checked wherever a message comes from outside."""
 
 
@@ -40,21 +39,31 @@ class Envelope(TypedDict):
     causation_id: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Message:
+class MessageKind(StructMeta):
+    """Let the tag of a kind of message, under which it travels, be known as its `type`."""
+
+    def __new__(  # noqa: PYI034  # no metaclass may speak of Self, says mypy
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, tag: str = "", **config: Any
+    ) -> "MessageKind":
+        """Make the class of one kind of message."""
+        return super().__new__(cls, name, bases, {**namespace, "type": tag}, tag=tag or None, **config)
+
+
+class Message(Struct, frozen=True, kw_only=True, metaclass=MessageKind):
     """Be the envelope of every event and command; the wire name in `type` is also its topic.
 
     `occurred_at` is when the fact came about, `recorded_at` when the log took it in: the broker's one
     clock, set by whoever reads the log, absent from the wire and unknown before the message is sent.
     """
 
-    type: str = ""
+    type: ClassVar[str]
+
     version: int = 1
     event_id: str
     occurred_at: datetime
     correlation_id: str
     causation_id: str
-    recorded_at: datetime | None = None
+    recorded_at: datetime | UnsetType = UNSET
 
     @property
     def key(self) -> str:
@@ -67,8 +76,7 @@ class Message:
         return self.recorded_at or self.occurred_at
 
 
-@dataclass(frozen=True, kw_only=True)
-class AboutOrder(Message):
+class AboutOrder(Message, frozen=True, kw_only=True):
     """Be a message whose home is its order's partition."""
 
     order_id: str
@@ -79,8 +87,7 @@ class AboutOrder(Message):
         return self.order_id
 
 
-@dataclass(frozen=True, kw_only=True)
-class AboutStock(Message):
+class AboutStock(Message, frozen=True, kw_only=True):
     """Be a message whose home is its SKU's partition."""
 
     sku: str

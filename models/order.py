@@ -1,8 +1,9 @@
 """The order as its agent knows it: one value that holds all that must agree about one order."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class OrderStatus(StrEnum):
@@ -47,8 +48,7 @@ class PaymentKnown(StrEnum):
     REFUNDED = "REFUNDED"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """Be one line of the order and what became of its stock; `unit_price` in minor units."""
 
     sku: str
@@ -57,8 +57,7 @@ class Line:
     status: LineStatus = LineStatus.REQUESTED
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """Be one event of the order's timeline; `about` is the SKU or the reason where there is one."""
 
     event_id: str
@@ -68,8 +67,7 @@ class Step:
     about: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """Be the state of one order; `total` in minor units, `version` counts the events that counted.
 
     `entered_at` and `entered_by` are the time and the id of the event that led into the status. What

@@ -1,11 +1,13 @@
 """The payment of one order: the intent first, the provider's answer after, and what to say of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from models.commands import RequestPayment, RequestPaymentRefund
 from models.events import PaymentCompleted, PaymentFailed, PaymentRefunded
@@ -26,8 +28,7 @@ OPEN = frozenset({PaymentStatus.CHARGING, PaymentStatus.REFUNDING})
 """The statuses that call for the provider."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Charged:
+class Charged(Struct, frozen=True, kw_only=True):
     """The provider's answer: the money was taken."""
 
     order_id: str
@@ -35,8 +36,7 @@ class Charged:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Declined:
+class Declined(Struct, frozen=True, kw_only=True):
     """The provider's answer: no money was taken, and none will be."""
 
     order_id: str
@@ -44,8 +44,7 @@ class Declined:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refunded:
+class Refunded(Struct, frozen=True, kw_only=True):
     """The provider's answer: the money was given back."""
 
     order_id: str
@@ -57,8 +56,7 @@ Answer = Charged | Declined | Refunded
 """What the provider may say; `reference` is its id for it, or its reason. A time-out is no answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reminder:
+class Reminder(Struct, frozen=True, kw_only=True):
     """Be a repeat made by the worker itself: what the payment has to say may not have been said."""
 
     order_id: str
@@ -68,8 +66,7 @@ PaymentInput = RequestPayment | RequestPaymentRefund | Answer | Reminder
 """What a payment listens to."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payment:
+class Payment(Struct, frozen=True, kw_only=True):
     """Be the state of one order's payment; `amount` in minor units, the order id is the key at the provider.
 
     `settled_at` is when the status was entered; `reference` is what the provider called its last answer.

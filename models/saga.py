@@ -5,9 +5,10 @@ state. Because `decide` sees nothing else, what an order still needs can be reco
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from models import outgoing
 from models.commands import RequestPayment, RequestPaymentRefund

@@ -12,10 +12,12 @@ of two brokers.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from models.commands import RequestInventory, RequestInventoryRelease, RequestInventorySale
 from models.events import InventoryDeducted, InventoryInsufficient, InventoryReleased, InventoryRestocked
@@ -43,8 +45,7 @@ class HoldStatus(StrEnum):
     RESTOCKED = "RESTOCKED"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StockItem:
+class StockItem(Struct, frozen=True, kw_only=True):
     """Be the counters of one SKU: always `restocked == available + reserved + sold`, none negative.
 
     `sequence` counts the changes; `requests_read_at` and `restocks_read_at` are the log's times up to
@@ -61,8 +62,7 @@ class StockItem:
     restocks_read_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """Be what one order (or one restock) has to do with one SKU; `holder` is its id."""
 
     sku: str
@@ -74,8 +74,7 @@ class Hold:
     counters: StockItem
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stock:
+class Stock(Struct, frozen=True, kw_only=True):
     """Be what the keeper looks at for one message: the counters, and the holder's row if there is one."""
 
     item: StockItem | None

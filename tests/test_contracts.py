@@ -15,7 +15,7 @@ PACKAGES = ("agents", "app", "models", "tables", "web")
 COMMAND_S = 60
 
 LAYERS = "agents and web stand on tables, tables on app, app on models"
-PURE = "models are pure: the standard library and pydantic alone"
+PURE = "models are pure: the standard library and msgspec alone"
 AGENTS = "agents do not know each other"
 QUERIES = "web reads tables through tables.queries alone, and writes none"
 APP = "app knows no agents, tables or web"
@@ -23,14 +23,13 @@ CONTRACTS = {LAYERS, PURE, AGENTS, QUERIES, APP}
 
 PURE_IMPORTS = {
     "collections",
-    "dataclasses",
     "datetime",
     "enum",
     "hashlib",
     "types",
     "typing",
     "uuid",
-    "pydantic",
+    "msgspec",
 }
 """What models may import; `uuid` and `hashlib` for ids derived from their cause, `datetime` for its types."""
 
@@ -131,7 +130,7 @@ def test_models_import_what_is_pure_alone() -> None:
     inside = graph.find_descendants("models") | {"models"}
     imported = {name for module in inside for name in graph.find_modules_directly_imported_by(module)}
     assert imported - inside <= PURE_IMPORTS
-    assert "dataclasses" in imported, "the graph shows no imports at all"
+    assert "datetime" in imported, "the graph shows no imports at all"
 
 
 def test_clocks_and_random_numbers_are_not_in_models_and_may_be_elsewhere(copied: Path) -> None:

@@ -79,10 +79,10 @@ def poisons(message: AboutOrder | AboutStock, partition: int) -> list[Poison]:
     key, good = message.key.encode(), encode(message)
     newer = json.dumps({**json.loads(good), "version": 2}).encode()
     return [
-        Poison(message.type, partition, key, b"{not json \xff", "Undecodable: Invalid JSON"),
+        Poison(message.type, partition, key, b"{not json \xff", "Undecodable: JSON is malformed"),
         Poison(message.type, partition, b"another", good, "Undecodable: the record's key b'another' is not"),
         Poison(message.type, partition, key, None, "Undecodable: the record has no value"),
-        Poison(message.type, partition, key, newer, "Undecodable: version: Input should be 1"),
+        Poison(message.type, partition, key, newer, "Undecodable: Invalid enum value 2 - at `$.version`"),
     ]
 
 

@@ -1,6 +1,5 @@
-from dataclasses import asdict
-
 import pytest
+from msgspec.structs import asdict
 
 from models.payment import Charged, Declined, Payment, PaymentInput, PaymentStatus, Refunded, evolve
 from tests.models.scenario import ORDER, charge, moment, payments, refund

@@ -1,10 +1,10 @@
-from dataclasses import asdict
-
 import pytest
 from hypothesis import given as any_of
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
+from models.events import OrderLine
 from models.messages import Message
 from models.order import CancelReason, LineStatus, Order, OrderStatus, PaymentKnown
 from models.saga import OrderEvent
@@ -366,7 +366,7 @@ def test_the_announcement_of_a_sale_carries_the_lines() -> None:
     announced = asdict(
         only(orders.given(created(("A", 2)), deducted("A", 2)).when(paid()), "ORDER_COMPLETED")
     )
-    assert announced["lines"] == ({"sku": "A", "quantity": 2, "unit_price": 1000},)
+    assert announced["lines"] == (OrderLine(sku="A", quantity=2, unit_price=1000),)
     assert (announced["customer_id"], announced["total"]) == ("customer-1", 2000)
 
 

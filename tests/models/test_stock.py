@@ -1,5 +1,3 @@
-import json
-from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import pairwise, permutations
 
@@ -7,6 +5,8 @@ import pytest
 from hypothesis import given as any_of
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec import json
+from msgspec.structs import replace
 
 from models.messages import Message
 from models.stock import (
@@ -310,7 +310,7 @@ def test_a_hundred_thousand_open_reservations_leave_every_record_small() -> None
         if number % 1000 == 0 or number == 99_999:
             assert stock.hold is not None
             records: tuple[StockItem | Hold | None, ...] = (stock.item, stock.hold)
-            sizes = [len(json.dumps(asdict(each), default=str)) for each in records if each is not None]
+            sizes = [len(json.encode(each)) for each in records if each is not None]
             biggest = max(biggest, *sizes)
     assert stock.item is not None
     assert (stock.item.available, stock.item.reserved) == (0, 100_000)

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import TypeVar, cast, get_args
 
+from msgspec import structs
+
 from models import payment, saga, stock
 from models.commands import RequestInventory, RequestPayment, RequestPaymentRefund
 from models.events import InventoryReleased, OrderCancelled, OrderCompleted
@@ -82,7 +84,7 @@ class World:
         self.now += INSTANT
         log = (message.type, message.key)
         ahead = self.spread if hash_of(log) % 2 else timedelta()
-        self.logs[log].append(replace(message, recorded_at=self.now + ahead))
+        self.logs[log].append(structs.replace(message, recorded_at=self.now + ahead))
 
     def repeat(self, log: Log, index: int) -> None:
         """Append a record of the log once more, as a producer does that did not hear the broker's answer."""
@@ -265,7 +267,7 @@ class World:
 
     def _check_bounded(self, shelf: Shelf) -> None:
         if shelf.item is not None:
-            later = replace(shelf.item, requests_read_at=self.now + timedelta(hours=1))
+            later = structs.replace(shelf.item, requests_read_at=self.now + timedelta(hours=1))
             rows = Shelf(later, shelf.holds).tidied().holds.values()
             assert {row.status for row in rows} <= {HoldStatus.RESTOCKED}, "rows that are never forgotten"
 
@@ -282,7 +284,7 @@ def same(one: Message, other: Message) -> bool:
     A release that is repeated after its mark was forgotten is answered anew, and so dated anew.
     """
     if isinstance(one, InventoryReleased):
-        other = replace(other, occurred_at=one.occurred_at, causation_id=one.causation_id)
+        other = structs.replace(other, occurred_at=one.occurred_at, causation_id=one.causation_id)
     return one == other
 
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from models.messages import AboutOrder, AboutStock, Quantity
+from models.value import Value
 
 
-class OrderLine(Struct, frozen=True, kw_only=True):
+class OrderLine(Value, frozen=True, kw_only=True):
     """Be one line of an order as the customer placed it; `unit_price` in minor units."""
 
     sku: str

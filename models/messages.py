@@ -5,7 +5,9 @@ from hashlib import sha1
 from typing import Annotated, Any, ClassVar, TypedDict
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, StructMeta, UnsetType
+from msgspec import UNSET, Meta, StructMeta, UnsetType
+
+from models.value import Value
 
 NAMESPACE = UUID("6f0f5a52-4b0c-5d2b-9a51-9a8d1c0f6c11")
 
@@ -49,7 +51,7 @@ class MessageKind(StructMeta):
         return super().__new__(cls, name, bases, {**namespace, "type": tag}, tag=tag or None, **config)
 
 
-class Message(Struct, frozen=True, kw_only=True, metaclass=MessageKind):
+class Message(Value, frozen=True, kw_only=True, metaclass=MessageKind):
     """Be the envelope of every event and command; the wire name in `type` is also its topic.
 
     `occurred_at` is when the fact came about, `recorded_at` when the log took it in: the broker's one

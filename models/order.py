@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct
+from models.value import Value
 
 
 class OrderStatus(StrEnum):
@@ -48,7 +48,7 @@ class PaymentKnown(StrEnum):
     REFUNDED = "REFUNDED"
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class Line(Value, frozen=True, kw_only=True):
     """Be one line of the order and what became of its stock; `unit_price` in minor units."""
 
     sku: str
@@ -57,7 +57,7 @@ class Line(Struct, frozen=True, kw_only=True):
     status: LineStatus = LineStatus.REQUESTED
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Value, frozen=True, kw_only=True):
     """Be one event of the order's timeline; `about` is the SKU or the reason where there is one."""
 
     event_id: str
@@ -67,7 +67,7 @@ class Step(Struct, frozen=True, kw_only=True):
     about: str | None = None
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class Order(Value, frozen=True, kw_only=True):
     """Be the state of one order; `total` in minor units, `version` counts the events that counted.
 
     `entered_at` and `entered_by` are the time and the id of the event that led into the status. What

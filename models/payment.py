@@ -6,12 +6,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from models.commands import RequestPayment, RequestPaymentRefund
 from models.events import PaymentCompleted, PaymentFailed, PaymentRefunded
 from models.messages import Envelope, Message, derive_id
+from models.value import Value
 
 
 class PaymentStatus(StrEnum):
@@ -28,7 +28,7 @@ OPEN = frozenset({PaymentStatus.CHARGING, PaymentStatus.REFUNDING})
 """The statuses that call for the provider."""
 
 
-class Charged(Struct, frozen=True, kw_only=True):
+class Charged(Value, frozen=True, kw_only=True):
     """The provider's answer: the money was taken."""
 
     order_id: str
@@ -36,7 +36,7 @@ class Charged(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Declined(Struct, frozen=True, kw_only=True):
+class Declined(Value, frozen=True, kw_only=True):
     """The provider's answer: no money was taken, and none will be."""
 
     order_id: str
@@ -44,7 +44,7 @@ class Declined(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Refunded(Struct, frozen=True, kw_only=True):
+class Refunded(Value, frozen=True, kw_only=True):
     """The provider's answer: the money was given back."""
 
     order_id: str
@@ -56,7 +56,7 @@ Answer = Charged | Declined | Refunded
 """What the provider may say; `reference` is its id for it, or its reason. A time-out is no answer."""
 
 
-class Reminder(Struct, frozen=True, kw_only=True):
+class Reminder(Value, frozen=True, kw_only=True):
     """Be a repeat made by the worker itself: what the payment has to say may not have been said."""
 
     order_id: str
@@ -66,7 +66,7 @@ PaymentInput = RequestPayment | RequestPaymentRefund | Answer | Reminder
 """What a payment listens to."""
 
 
-class Payment(Struct, frozen=True, kw_only=True):
+class Payment(Value, frozen=True, kw_only=True):
     """Be the state of one order's payment; `amount` in minor units, the order id is the key at the provider.
 
     `settled_at` is when the status was entered; `reference` is what the provider called its last answer.

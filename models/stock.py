@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from models.commands import RequestInventory, RequestInventoryRelease, RequestInventorySale
 from models.events import InventoryDeducted, InventoryInsufficient, InventoryReleased, InventoryRestocked
 from models.messages import Envelope, Message, derive_id
+from models.value import Value
 
 SKEW = timedelta(seconds=10)
 """How far apart two brokers' clocks, and so two partitions' times, may be."""
@@ -45,7 +45,7 @@ class HoldStatus(StrEnum):
     RESTOCKED = "RESTOCKED"
 
 
-class StockItem(Struct, frozen=True, kw_only=True):
+class StockItem(Value, frozen=True, kw_only=True):
     """Be the counters of one SKU: always `restocked == available + reserved + sold`, none negative.
 
     `sequence` counts the changes; `requests_read_at` and `restocks_read_at` are the log's times up to
@@ -62,7 +62,7 @@ class StockItem(Struct, frozen=True, kw_only=True):
     restocks_read_at: datetime | None = None
 
 
-class Hold(Struct, frozen=True, kw_only=True):
+class Hold(Value, frozen=True, kw_only=True):
     """Be what one order (or one restock) has to do with one SKU; `holder` is its id."""
 
     sku: str
@@ -74,7 +74,7 @@ class Hold(Struct, frozen=True, kw_only=True):
     counters: StockItem
 
 
-class Stock(Struct, frozen=True, kw_only=True):
+class Stock(Value, frozen=True, kw_only=True):
     """Be what the keeper looks at for one message: the counters, and the holder's row if there is one."""
 
     item: StockItem | None

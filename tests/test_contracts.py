@@ -15,7 +15,7 @@ PACKAGES = ("agents", "app", "models", "tables", "web")
 COMMAND_S = 60
 
 LAYERS = "agents and web stand on tables, tables on app, app on models"
-PURE = "models are pure: the standard library and msgspec alone"
+PURE = "models are pure: the standard library, msgspec and uuid_utils alone"
 AGENTS = "agents do not know each other"
 QUERIES = "web reads tables through tables.queries alone, and writes none"
 APP = "app knows no agents, tables or web"
@@ -25,13 +25,12 @@ PURE_IMPORTS = {
     "collections",
     "datetime",
     "enum",
-    "hashlib",
     "types",
     "typing",
-    "uuid",
     "msgspec",
+    "uuid_utils",
 }
-"""What models may import; `uuid` and `hashlib` for ids derived from their cause, `datetime` for its types."""
+"""What models may import; `uuid_utils` for ids derived from their cause, `datetime` for its types."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +147,8 @@ def test_clocks_and_random_numbers_are_not_in_models_and_may_be_elsewhere(copied
         ("from time import monotonic\nmonotonic()", "time.monotonic", "read no clock"),
         ("import uuid\nuuid.uuid4()", "uuid.uuid4", "draw no random ids"),
         ("from uuid import uuid1\nuuid1()", "uuid.uuid1", "draw no random ids"),
+        ("from uuid_utils import uuid7\nuuid7()", "uuid_utils.uuid7", "draw no random ids"),
+        ("import uuid_utils.compat\nuuid_utils.compat.uuid4()", "uuid_utils.compat", "draw no random ids"),
         ("import random\nrandom.random()", "random", "draw no random numbers"),
         ("import secrets\nsecrets.token_hex()", "secrets", "draw no random numbers"),
     ],

@@ -1,4 +1,4 @@
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from hypothesis import given as any_of
 from hypothesis import strategies as st
@@ -8,7 +8,7 @@ from models.messages import NAMESPACE, derive_id
 
 @any_of(parts=st.lists(st.text(max_size=20), min_size=1, max_size=4))
 def test_an_id_is_the_uuid5_of_what_the_message_is_about(parts: list[str]) -> None:
-    assert derive_id(*parts) == str(uuid5(NAMESPACE, "/".join(parts)))
+    assert derive_id(*parts) == str(uuid5(UUID(str(NAMESPACE)), "/".join(parts)))
 
 
 def test_ids_are_these_for_ever() -> None:

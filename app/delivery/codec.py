@@ -1,6 +1,7 @@
 """Bytes to values and back: messages and states as JSON, validated on the way in."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, MsgspecError
@@ -12,6 +13,7 @@ from models.messages import Message
 
 T = TypeVar("T")
 
+_LOG_ONLY = "recorded_at"
 _encode = Encoder().encode
 
 
@@ -61,5 +63,11 @@ def decode(topic: str, key: bytes | None, raw: bytes | None, timestamp_ms: int) 
     if key != message.key.encode():
         raise Undecodable(f"the record's key {key!r} is not its message's, {message.key!r}")
     # The one write to a frozen message: it is being made here, and nobody else has seen it yet.
-    force_setattr(message, "recorded_at", datetime.fromtimestamp(timestamp_ms / 1000, UTC))
+    force_setattr(message, _LOG_ONLY, _moment(timestamp_ms))
     return message
+
+
+@lru_cache(maxsize=256)
+def _moment(timestamp_ms: int) -> datetime:
+    """Return the time; the log gives the same one to all that came to it together."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)

@@ -1,0 +1,43 @@
+from datetime import UTC, datetime
+from typing import Any
+
+from app.delivery.batch import Batch
+from models.payment import Payment, PaymentStatus
+from tables.payments import find_untold, save_payment
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def payment(order_id: str, status: PaymentStatus) -> Payment:
+    return Payment(
+        order_id=order_id,
+        amount=1,
+        currency="EUR",
+        payment_token="tok_ok",
+        correlation_id="c",
+        causation_id="c",
+        settled_at=AT,
+        status=status,
+    )
+
+
+def test_what_a_batch_has_to_say_is_found_again_whatever_the_orders_are_called(monkeypatch: Any) -> None:
+    names = ["plain", "two\nlines", "\u2028", 'a "quoted" one', ""]
+    batch = Batch(())
+    for name in names:
+        save_payment(batch, 0, payment(name, PaymentStatus.COMPLETED))
+        save_payment(batch, 0, payment(f"open {name}", PaymentStatus.CHARGING))
+    rows = {key: value for _, _, key, value in batch.rows()}
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+    monkeypatch.setattr("app.delivery.state.State.get", lambda _, __, key: rows.get(key))
+    assert list(find_untold()) == [(0, name) for name in names]
+    assert batch.rows()[0][2] == b"untold"
+
+
+def test_a_batch_that_has_nothing_to_say_leaves_no_list(monkeypatch: Any) -> None:
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+    monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
+    batch = Batch(())
+    save_payment(batch, 0, payment("open", PaymentStatus.CHARGING))
+    assert [key for _, _, key, _ in batch.rows()] == [b"payment/open"]
+    assert list(find_untold()) == []

@@ -6,6 +6,7 @@ Failure
  ├── BrokerRefused      the embedded broker can't start         (port, folder, packages)
  ├── SimulatorRefused   the payment simulator can't start       (port, ledger)
  ├── WorkerRefused      a worker can't start                    (port, versions)
+ ├── LoadRefused        a load can't be offered                 (addresses, stock, sizes)
  └── TopicsDiffer       the topics are not what a worker needs
 """
 
@@ -28,6 +29,10 @@ class BrokerRefused(Failure):
 
 class SimulatorRefused(Failure):
     """Say why the payment simulator can't start."""
+
+
+class LoadRefused(Failure):
+    """Say why a load can't be offered."""
 
 
 class TopicsDiffer(Failure):

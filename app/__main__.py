@@ -8,6 +8,7 @@ import typer
 
 from app import settings as configuration
 from app.errors import Failure
+from app.load.command import load
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -92,6 +93,9 @@ def demo(
     from app import demo as show  # noqa: PLC0415  # other commands need no HTTP client
 
     raise typer.Exit(show.run(orders=orders, exit_when_settled=exit_when_settled))
+
+
+cli.command()(load)
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ from app.load.wire import Connection, Request, Target
 
 CONNECT_S = 5.0
 MEND_EVERY_S = 0.1
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 
 Accepted = Callable[[float, bytes], None]
 """Takes the intended time and the body of a 202."""

@@ -73,6 +73,12 @@ class Run:
                 watch.close()
 
     @property
+    def expected(self) -> int:
+        """Return how many orders are offered in all: by chance, that is not known before the end."""
+        is_over = self._offered_for_s is not None
+        return self.tally.offered if is_over else max(self.options.plan.count, self.tally.offered)
+
+    @property
     def offered_for_s(self) -> float:
         """Return how long orders have been offered."""
         return self.clock.now() if self._offered_for_s is None else self._offered_for_s

@@ -63,8 +63,7 @@ async def _execute(load: Run, console: Console) -> bool:
 
 def _update(progress: Progress, load: Run) -> None:
     tally, settlements = load.tally, load.settlements
-    planned = max(load.options.plan.count, tally.offered)
-    bars = {load.doing: (tally.offered, planned), "answered": (tally.statuses.total(), planned)}
+    bars = {load.doing: (tally.offered, load.expected), "answered": (tally.statuses.total(), load.expected)}
     if load.options.settle:
         bars["settled"] = (settlements.count, max(tally.accepted, 1))
     for number, (what, (done, total)) in enumerate(bars.items()):

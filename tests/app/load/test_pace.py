@@ -1,9 +1,10 @@
+import asyncio
 import time
 
 import pytest
 
 from app.load.figures import Latencies
-from app.load.pace import Clock, Pacer
+from app.load.pace import AT_ONCE, Clock, Pacer
 from tests.app.load.fakes import SetClock
 
 
@@ -31,6 +32,14 @@ async def test_a_generator_that_has_fallen_behind_catches_up_at_once_and_says_ho
     found = late.summary()
     assert found.count == 3
     assert [found.p50, found.max] == pytest.approx([5_000, 9_000], rel=0.001)
+
+
+async def test_one_who_catches_up_lets_answers_be_read_in_between() -> None:
+    clock, offered, read_after = SetClock(), list[float](), list[int]()
+    asyncio.get_running_loop().call_soon(lambda: read_after.append(len(offered)))
+    await Pacer(clock, iter([0.0] * 3 * AT_ONCE), offered.append, Latencies()).run()
+    assert len(offered) == 3 * AT_ONCE
+    assert read_after == [AT_ONCE]
 
 
 async def test_nothing_to_offer_is_over_at_once() -> None:

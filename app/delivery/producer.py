@@ -6,7 +6,8 @@ librdkafka sends, retries and keeps the order; one thread serves its acknowledge
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
 """How long the serving thread sleeps when nothing comes; an acknowledgement wakes it at once."""
+
+ANYWHERE = -1
+"""librdkafka's word for the partition that the key chooses."""
 
 FOR_EVER = 0
 """librdkafka's word for a record that is sent until it is acknowledged."""
@@ -65,15 +69,16 @@ class BatchProducer:
         """
         if not records:
             return {}
-        receipt = _Receipt(len(records))
+        receipt = _Receipt()
         try:
-            for record in records:
-                self._send(record, receipt)
+            self._send(records, receipt)
+            receipt.complete()
         except BufferError as error:
             raise Unacknowledged("too many records wait to be sent", fatal=False) from error
         except KafkaException as error:
             cause: KafkaError = error.args[0]
-            raise Unacknowledged(cause.str(), fatal=cause.fatal()) from error
+            ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
+            raise Unacknowledged(cause.str(), fatal=ended) from error
         return await receipt.future
 
     async def reaches_broker(self, timeout_s: float) -> bool:
@@ -91,39 +96,76 @@ class BatchProducer:
         self._producer.purge()
         self._thread.join()
 
-    def _send(self, record: Outgoing, receipt: "_Receipt") -> None:
-        extra: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-        self._producer.produce(
-            record.topic,
-            key=record.key,
-            value=record.value,
-            headers=list(record.headers) or None,
-            on_delivery=receipt.acknowledge,
-            **extra,
-        )
+    def _send(self, records: Sequence[Outgoing], receipt: "_Receipt") -> None:
+        bundles: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            topic, key, value, partition, headers = record
+            if headers:
+                self._send_one(record, receipt.expect())
+            elif partition is None:  # each may be the last of its partition
+                by_key = {"key": key, "value": value, "callback": receipt.expect()}
+                bundles[topic, ANYWHERE].append(by_key)
+            else:
+                bundles[topic, partition].append({"key": key, "value": value})
+        for (topic, partition), bundle in bundles.items():
+            # A partition is acknowledged in its order, and the loss of one record fails those behind it.
+            if partition != ANYWHERE:
+                bundle[-1]["callback"] = receipt.expect()
+            if self._producer.produce_batch(topic, bundle, partition) < len(bundle):
+                raise KafkaException(next(entry["_error"] for entry in bundle if "_error" in entry))
+
+    def _send_one(self, record: Outgoing, callback: "Callback") -> None:
+        """Send a record with headers, which librdkafka takes one at a time."""
+        topic, key, value, partition, headers = record
+        where = ANYWHERE if partition is None else partition
+        self._producer.produce(topic, value, key, where, callback, headers=list(headers))
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(POLL_S)
+            try:
+                self._producer.poll(POLL_S)
+            except KafkaException as error:  # the end of the producer, but not of what it has to report
+                logger.critical("the producer can send nothing any more: %s", error)
+
+
+Callback = Callable[[KafkaError | None, Message], None]
 
 
 class _Receipt:
-    """Gather the acknowledgements of one batch; all but the future belongs to the serving thread."""
+    """Gather the acknowledgements of one batch.
 
-    def __init__(self, expected: int) -> None:
+    They come in by another thread, perhaps while the batch is still being sent.
+    """
+
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Offsets] = self._loop.create_future()
-        self._missing = expected
+        self._expected = 0
+        self._come = 0
+        self._complete = False
         self._offsets: Offsets = {}
         self._error: KafkaError | None = None
 
-    def acknowledge(self, error: KafkaError | None, message: Message) -> None:
+    def expect(self) -> Callback:
+        """Return what is to be called with one more acknowledgement."""
+        self._expected += 1
+        return self._acknowledge
+
+    def complete(self) -> None:
+        """Say that no more acknowledgements are to be expected."""
+        self._complete = True
+        self._look()
+
+    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._error = self._error or error
         else:
             self._offsets[message.topic() or "", message.partition() or 0] = message.offset() or 0
-        self._missing -= 1
-        if self._missing == 0 and not self._loop.is_closed():
+        self._come += 1
+        self._look()
+
+    def _look(self) -> None:
+        if self._complete and self._come == self._expected and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._resolve)
 
     def _resolve(self) -> None:

@@ -1,6 +1,7 @@
 """The producer on a real broker: acknowledgements, order, giving up, and which partition a key has."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any, cast
@@ -129,6 +130,27 @@ async def test_a_record_that_is_too_large_is_not_acknowledged_and_harms_no_later
         await producer.publish([Outgoing(topic, b"key", b"x" * 3_000_000, 0)])
     assert not verdict.value.fatal
     assert await producer.publish([Outgoing(topic, b"key", b"value", 0)]) == {(topic, 0): 0}
+
+
+async def test_a_record_that_kafka_refuses_fails_those_behind_it(settings: Settings, topic: str) -> None:
+    """Only the last of a partition's records is asked about: it must not pass where one before it is lost."""
+    admin = AdminClient({"bootstrap.servers": settings.broker})
+    small = f"{topic}-small"
+    admin.create_topics([NewTopic(small, 1, 1, config={"max.message.bytes": "1000"})])[small].result(KAFKA_S)
+    own = BatchProducer(settings)
+    try:
+        for size in (500, 5_000):
+            batch = [Outgoing(small, b"%d" % n, os.urandom(size if n == 3 else 10), 0) for n in range(7)]
+            if size > 1_000:
+                with pytest.raises(Unacknowledged):
+                    await own.publish(batch)
+            else:
+                assert await own.publish(batch) == {(small, 0): 6}
+        with pytest.raises(Unacknowledged) as later:
+            await own.publish([Outgoing(small, b"key", b"value", 0)])
+        assert later.value.fatal
+    finally:
+        own.close()
 
 
 @pytest.fixture

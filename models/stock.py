@@ -137,19 +137,21 @@ def _restock(stock: Stock, message: InventoryRestocked) -> Stock:
 def _deduct(stock: Stock, message: RequestInventory) -> tuple[Stock, tuple[Message, ...]]:
     if stock.hold is not None:
         return stock, _repeat(stock.hold, message)
-    if stock.item is None:
+    item = stock.item
+    if item is None:
         return stock, (_insufficient(message),)
-    read_at = stock.item.requests_read_at
+    read_at = item.requests_read_at
     if read_at is not None and message.at < read_at - SKEW:
         return stock, (_insufficient(message),)  # no row: refused before, or its order was settled long ago
-    item = replace(stock.item, requests_read_at=max(read_at or message.at, message.at))
+    read_at = max(read_at or message.at, message.at)
     if item.available < message.quantity:
-        return replace(stock, item=item), (_insufficient(message),)
+        return replace(stock, item=replace(item, requests_read_at=read_at)), (_insufficient(message),)
     item = replace(
         item,
         available=item.available - message.quantity,
         reserved=item.reserved + message.quantity,
         sequence=item.sequence + 1,
+        requests_read_at=read_at,
     )
     hold = _hold(item, message, HoldStatus.RESERVED)
     return Stock(item=item, hold=hold), (_deducted(hold, message),)

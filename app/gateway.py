@@ -1,6 +1,5 @@
 """The payment provider as the payments stage sees it: charge, refund, and a time-out that is no failure."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,13 +7,12 @@ from http import HTTPMethod, HTTPStatus
 from types import TracebackType
 from typing import Annotated, Generic, Literal, Protocol, Self, TypeVar
 
-import aiohttp
+import orjson
 import stamina
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from yarl import URL
 
+from app.http_client import CallFailed, HttpClient, Reply
 from app.settings import PaymentSettings
 from models.payment import Charged, Declined, Payment, Refunded
 
@@ -25,6 +23,7 @@ LEAST_ATTEMPTS = 2
 
 _ANSWERED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PAYMENT_REQUIRED})
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_KEY_HEADER = KEY_HEADER.lower().encode()
 _SHOWN_BYTES = 500
 
 
@@ -57,18 +56,19 @@ class PaymentGateway(Protocol):
 
 
 class HttpGateway:
-    """Call the provider over one pool of connections, opened by the first call.
+    """Call the provider over one pool of connections, each opened when it is first needed.
 
     The key of a charge is the order id, the key of its refund `refund-` and the order id: a provider may
-    have one space of keys for both. A call's time runs from when it has a connection, not while it waits.
+    have one space of keys for both. A call's time runs from when it is its turn, not while it waits for it.
     """
 
     def __init__(self, settings: PaymentSettings) -> None:
         self._settings = settings
         self._url = URL(settings.url)
-        self._slots = asyncio.Semaphore(settings.max_in_flight)
-        self._session: aiohttp.ClientSession | None = None
-        self._closed = False
+        self._paths = {name: (self._url / name).raw_path for name in ("charges", "refunds")}
+        self._client = HttpClient(
+            self._url, limit=settings.max_in_flight, timeout_s=settings.timeout_ms / 1_000
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,9 +80,7 @@ class HttpGateway:
 
     async def close(self) -> None:
         """Close the pool for good; calls under way, and later ones, end as `PaymentUnknown`."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        self._client.close()
 
     async def charge(self, payment: Payment) -> Charged | Declined:
         """Charge the payment, as `PaymentGateway.charge` says."""
@@ -103,11 +101,18 @@ class HttpGateway:
 
     async def _settle(self, request: "_Request[A]") -> "A":
         try:
+            return await self._send(request)
+        except _UNCLEAR as error:
+            return await self._insist(request, error)
+
+    async def _insist(self, request: "_Request[A]", first: Exception) -> "A":
+        try:
             async for attempt in self._attempts():
                 with attempt:
+                    if attempt.num == 1:
+                        raise first  # was made already: nearly every call ends with it, and needs no retries
                     # Whatever went wrong before, were it a 503, is no proof that no money moved.
-                    known = await self._find(request) if attempt.num > 1 else None
-                    return known or await self._send(request)
+                    return await self._find(request) or await self._send(request)
         except _UNCLEAR as error:
             raise PaymentUnknown(f"{request}: no clear answer, the last was {error!r}") from error
         raise AssertionError("retries end with an answer or an error")
@@ -124,44 +129,30 @@ class HttpGateway:
         )
 
     async def _find(self, request: "_Request[A]") -> "A | None":
-        reply = await self._call(request, HTTPMethod.GET, self._url / request.path / request.key)
+        path = (self._url / request.path / request.key).raw_path
+        reply = await self._call(request, HTTPMethod.GET, path)
         return None if reply.status == HTTPStatus.NOT_FOUND else _read(request, reply)
 
     async def _send(self, request: "_Request[A]") -> "A":
-        reply = await self._call(request, HTTPMethod.POST, self._url / request.path, request.body)
-        return _read(request, reply)
+        path = self._paths[request.path]
+        return _read(request, await self._call(request, HTTPMethod.POST, path, orjson.dumps(request.body)))
 
     async def _call(
-        self, request: "_Request[A]", method: HTTPMethod, url: URL, body: "_Terms | None" = None
-    ) -> "_Reply":
-        headers = {KEY_HEADER: request.key}
-        async with (
-            self._slots,
-            self._pool().request(method, url, json=body, headers=headers, allow_redirects=False) as reply,
-        ):
-            assert isinstance(reply, _Reply)
-            reply.raw = await reply.read()
-        _check_key(request, reply, reply.headers.get(KEY_HEADER, request.key))
-        return reply
-
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._closed:
+        self, request: "_Request[A]", method: HTTPMethod, path: str, json: bytes | None = None
+    ) -> Reply:
+        if self._client.closed:
             raise PaymentUnknown("the gateway is closed")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=self._settings.max_in_flight),
-                timeout=aiohttp.ClientTimeout(total=self._settings.timeout_ms / 1_000),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                response_class=_Reply,
-            )
-        return self._session
+        reply = await self._client.call(method, path, {KEY_HEADER: request.key}, json)
+        if _KEY_HEADER in reply.headers:
+            _check_key(request, reply, reply.headers[_KEY_HEADER].decode(errors="replace"))
+        return reply
 
 
 class _Unclear(Exception):  # noqa: N818  # what came is no answer, yet the money may have moved
     pass
 
 
-_UNCLEAR = (aiohttp.ClientError, TimeoutError, _Unclear)
+_UNCLEAR = (CallFailed, TimeoutError, _Unclear)
 
 
 class _Answer(BaseModel):
@@ -210,55 +201,23 @@ class _Request(Generic[A]):
         return f"{self.path}/{self.key}"  # without the body: it holds the token
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Leave out wires over which an answer came that nobody waits for: aiohttp would take it for the next."""
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # as aiohttp has it
-    ) -> Connection:
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if connection.protocol is None or not connection.protocol.should_close:
-                return connection
-            connection.close()
-
-
-class _Reply(aiohttp.ClientResponse):
-    """Remember the wire: aiohttp gives it back to the pool before anyone has judged what came over it."""
-
-    raw: bytes = b""
-    _wire: asyncio.Transport | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self._wire = connection.transport
-        return await super().start(connection)
-
-    def distrust(self) -> None:
-        """Cut the wire: what comes over it may be one answer behind for ever."""
-        if self._wire is not None:
-            self._wire.abort()
-
-
-def _read(request: _Request[A], reply: _Reply) -> A:
+def _read(request: _Request[A], reply: Reply) -> A:
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER:
         raise _Unclear(f"status {reply.status}")
     if reply.status not in _ANSWERED:
-        raise GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.raw)}")
+        raise GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.body)}")
     try:
-        answer = request.shape.validate_json(reply.raw)
+        answer = request.shape.validate_json(reply.body)
     except ValidationError:
         reply.distrust()
-        raise _Unclear(f"status {reply.status} with a body of another shape: {_shown(reply.raw)}") from None
+        raise _Unclear(f"status {reply.status} with a body of another shape: {_shown(reply.body)}") from None
     _check_key(request, reply, answer.idempotency_key)
-    if answer.model_dump(include=set(request.terms)) != request.terms:
-        raise GatewayRefused(f"{request}: the key stands for other terms: {_shown(reply.raw)}")
+    if any(getattr(answer, name) != value for name, value in request.terms.items()):
+        raise GatewayRefused(f"{request}: the key stands for other terms: {_shown(reply.body)}")
     return answer
 
 
-def _check_key(request: _Request[A], reply: _Reply, key: str) -> None:
+def _check_key(request: _Request[A], reply: Reply, key: str) -> None:
     if key != request.key:
         reply.distrust()
         raise _Unclear(f"an answer for {key!r}")

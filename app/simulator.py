@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 from uuid import uuid4
 
+import orjson
 import typer
 import uvloop
 from aiohttp import web
@@ -22,6 +23,7 @@ from aiohttp.typedefs import Handler
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.errors import SimulatorRefused
+from app.written import Written, json_bytes
 
 HOST = "127.0.0.1"
 PORT = 6080
@@ -152,7 +154,9 @@ class Ledger:
                 kind="charge",
                 id=f"ch_{uuid4().hex}",
                 idempotency_key=key,
-                **wanted.model_dump(),
+                amount=wanted.amount,
+                currency=wanted.currency,
+                token=wanted.token,
                 outcome="completed" if reason is None else "declined",
                 reason=reason,
                 at=datetime.now(UTC),
@@ -175,7 +179,8 @@ class Ledger:
                 kind="refund",
                 id=f"re_{uuid4().hex}",
                 idempotency_key=key,
-                **wanted.model_dump(),
+                charge=wanted.charge,
+                amount=wanted.amount,
                 currency=charge.currency,
                 token=charge.token,
                 at=datetime.now(UTC),
@@ -269,7 +274,7 @@ LOAD = web.AppKey("LOAD", Load)
 def create_app(ledger: Ledger) -> web.Application:
     """Return the provider's HTTP over the ledger; `app[LOAD]` tells how many requests it had at once."""
     provider = _Provider(ledger)
-    app = web.Application(middlewares=[_count, _explain])
+    app = web.Application(middlewares=[_explain])
     app[LOAD] = Load()
     app.on_shutdown.append(provider.stop)
     app.add_routes(
@@ -329,15 +334,18 @@ class _Provider:
 
     async def charge(self, request: web.Request) -> web.StreamResponse:
         key = _key(request)
-        wanted = ChargeRequest.model_validate_json(await request.read())
-        entry = await asyncio.shield(self._carry_out(key, wanted))  # also if the client gives up meanwhile
-        response = _answer(entry, HTTPStatus.CREATED if entry.reason is None else HTTPStatus.PAYMENT_REQUIRED)
+        wanted = ChargeRequest.model_validate_json(await _body(request))
+        work = self._carry_out(key, wanted)
+        # What takes its time is done even if the client gives up meanwhile.
+        entry = await (asyncio.shield(work) if wanted.token == Token.SLOW else work)
+        status = HTTPStatus.CREATED if entry.reason is None else HTTPStatus.PAYMENT_REQUIRED
+        response = _answer(request, entry, status)
         await self._trouble_after(request, response, wanted.token)
         return response
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
-        wanted = RefundRequest.model_validate_json(await request.read())
-        return _answer(self._ledger.refund(_key(request), wanted), HTTPStatus.CREATED)
+        wanted = RefundRequest.model_validate_json(await _body(request))
+        return _answer(request, self._ledger.refund(_key(request), wanted), HTTPStatus.CREATED)
 
     async def list_entries(self, _: web.Request) -> web.StreamResponse:
         return web.json_response(
@@ -354,7 +362,7 @@ class _Provider:
         entry = self._ledger.find(kind, request.match_info["key"])
         if entry is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"no {kind} has the key {request.match_info['key']}")
-        return _answer(entry, HTTPStatus.OK)
+        return _answer(request, entry, HTTPStatus.OK)
 
     async def _carry_out(self, key: str, wanted: ChargeRequest) -> Entry:
         if self._ledger.find("charge", key) is None:
@@ -369,29 +377,41 @@ class _Provider:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered by tok_flaky; try again")
         del self._failed[key]
 
-    async def _trouble_after(self, request: web.Request, response: web.Response, token: str) -> None:
+    async def _trouble_after(self, request: web.Request, response: web.StreamResponse, token: str) -> None:
         if token == Token.TIMEOUT:
             # aiohttp tells a handler of its client's end in no other way than by the missing transport.
             while request.transport is not None and not self._stopping.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _LOOK_S)
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered by tok_timeout")
-        if token == Token.DUPLICATE:
-            asyncio.get_running_loop().call_later(SECOND_ANSWER_S, _answer_again, request.transport, response)
+        if token == Token.DUPLICATE and isinstance(response, Written):
+            asyncio.get_running_loop().call_later(SECOND_ANSWER_S, _write, request.transport, response.raw)
 
 
-def _answer_again(wire: asyncio.Transport | None, response: web.Response) -> None:
-    if wire is None or wire.is_closing():
-        return
-    lines = [f"HTTP/1.1 {response.status} {response.reason}"]
-    lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    assert isinstance(response.body, bytes)
-    wire.write("\r\n".join([*lines, "", ""]).encode() + response.body)
+def _write(wire: asyncio.Transport | None, raw: bytes) -> None:
+    if wire is not None and not wire.is_closing():
+        wire.write(raw)
 
 
-def _answer(entry: Entry, status: HTTPStatus) -> web.Response:
-    shown = entry.model_dump(mode="json", exclude={"kind", "outcome", "token"})
-    return web.json_response({**shown, "status": entry.outcome}, status=status)
+def _answer(request: web.Request, entry: Entry, status: HTTPStatus) -> web.StreamResponse:
+    shown = {
+        "id": entry.id,
+        "idempotency_key": entry.idempotency_key,
+        "charge": entry.charge,
+        "amount": entry.amount,
+        "currency": entry.currency,
+        "reason": entry.reason,
+        "at": entry.at,
+        "status": entry.outcome,
+    }
+    body = orjson.dumps(shown, option=orjson.OPT_UTC_Z)
+    return json_bytes(request, body, status, {KEY_HEADER: entry.idempotency_key})
+
+
+async def _body(request: web.Request) -> bytes:
+    if request.content.is_eof():  # it came with the head, as small ones do
+        return request.content.read_nowait()
+    return await request.read()
 
 
 def _key(request: web.Request) -> str:
@@ -401,15 +421,10 @@ def _key(request: web.Request) -> str:
 
 
 @web.middleware
-async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
-    with request.app[LOAD].one():
-        return await handler(request)
-
-
-@web.middleware
 async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        response = await handler(request)
+        with request.app[LOAD].one():
+            response = await handler(request)
     except Refused as refused:
         response = _problem(refused.status, refused.detail)
     except ValidationError as error:

@@ -109,6 +109,9 @@ class HttpClient:
             _, wire = await loop.create_connection(lambda: Wire(self), self._host, self._port, ssl=self._tls)
         except OSError as error:
             raise CallFailed(f"no connection to {self._host}:{self._port}: {error}") from error
+        if self.closed:  # meanwhile
+            wire.cut("the client is closed")
+            raise CallFailed("the client is closed")
         return wire
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], json: bytes | None) -> bytes:

@@ -44,7 +44,7 @@ class Written(web.StreamResponse):
         Raises:
             ConnectionResetError: the client has gone, as aiohttp has it.
         """
-        if request.transport is None:
+        if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
         request.transport.write(self.raw)
 

@@ -330,6 +330,15 @@ async def test_closing_fails_what_is_under_way_and_what_comes_later(
             await late
 
 
+async def test_closing_fails_a_call_that_has_no_connection_yet(client: HttpClient, played: Server) -> None:
+    call = asyncio.create_task(get(client))
+    await asyncio.sleep(0)
+    client.close()
+    with pytest.raises(CallFailed, match="the client is closed"):
+        await call
+    assert played.requests == []
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with a key and a certificate for localhost that nobody has signed."""

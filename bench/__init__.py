@@ -1,1 +1,1 @@
-"""What the system costs, measured; each module is run by itself and says how in its head."""
+"""Benchmarks: `make bench` runs every scenario and shows one table of figures for each."""

@@ -1,0 +1,1 @@
+"""The scenarios: every module here is one (see `bench.scenario.Scenario`)."""

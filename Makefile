@@ -1,11 +1,12 @@
 # Every target is listed by `make help` from the comment behind its name.
 PYTHON ?= python3
 VENV := .venv
+BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test check format
+.PHONY: help setup lock demo bench test check format
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +31,19 @@ lock: $(VENV)/.packages ## resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
 		--custom-compile-command "make lock" --extra broker --extra dev -c requirements.lock \
 		pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
+		--custom-compile-command "make lock" bench/requirements.in -o bench/requirements.lock
 
 demo: setup ## broker, simulator, workers and a hundred orders (ARGS=--exit ends by itself)
 	$(BIN)/python -m app demo $(ARGS)
+
+bench: setup $(BENCH_VENV)/.packages ## measure, see bench/README.md (ARGS=--quick, ARGS=--help)
+	$(BIN)/python -m bench $(ARGS)
+
+$(BENCH_VENV)/.packages: bench/requirements.lock $(VENV)/.packages
+	test -x $(BENCH_VENV)/bin/python || $(BIN)/python -m venv --without-pip $(BENCH_VENV)
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH_VENV)/bin/python bench/requirements.lock
+	@touch $@
 
 test: setup ## the whole test suite, on a real broker (ARGS are pytest's)
 	$(BIN)/python -m pytest $(ARGS)

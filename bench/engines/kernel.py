@@ -1,0 +1,181 @@
+"""The pipeline on the project's own delivery (app.delivery): a stage each, a batch at a time."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import faust
+import orjson
+
+from app.delivery import codec
+from app.delivery.batch import Batch, Place
+from app.delivery.batches import Batches
+from app.delivery.stages import Delivery
+from app.delivery.state import State
+from app.settings import PREFIX, Settings, current
+from app.worker import QUIET
+from bench import pipeline
+from bench.engines import command
+from models.messages import AboutOrder, AboutStock, Envelope, Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPlaced(AboutStock):
+    """An order of one line."""
+
+    type: Literal["orders-in"] = "orders-in"
+    version: Literal[1] = 1
+    order_id: str
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Followed(AboutOrder):
+    sku: str
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockDeducted(_Followed):
+    """The order has its stock."""
+
+    type: Literal["stock-deducted"] = "stock-deducted"
+    version: Literal[1] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentCompleted(_Followed):
+    """The order is paid."""
+
+    type: Literal["payment-completed"] = "payment-completed"
+    version: Literal[1] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCompleted(_Followed):
+    """The order is over."""
+
+    type: Literal["order-completed"] = "order-completed"
+    version: Literal[1] = 1
+
+
+MESSAGES: Mapping[str, type[Message]] = MappingProxyType(
+    {kind.type: kind for kind in (OrderPlaced, StockDeducted, PaymentCompleted, OrderCompleted)}
+)
+"""The pipeline's catalogue: wire name to class."""
+
+
+def declare(app: Any, settings: Settings) -> None:
+    """Declare the two tables and the three stages."""
+    delivery = delivery_of(app, settings)
+    stock_table, orders_table = delivery.table("stock"), delivery.table("orders")
+
+    @delivery.stage(OrderPlaced)
+    async def stock(batches: Batches) -> None:
+        async for batch in batches:
+            for partition, order in batch:
+                _deduct(batch, stock_table, partition, order)
+
+    @delivery.stage(StockDeducted)
+    async def payment(batches: Batches) -> None:
+        async for batch in batches:
+            for _, deducted in batch:
+                batch.send(_follow(deducted, PaymentCompleted))
+
+    @delivery.stage(PaymentCompleted)
+    async def order(batches: Batches) -> None:
+        async for batch in batches:
+            for partition, paid in batch:
+                _complete(batch, orders_table, partition, paid)
+
+
+def delivery_of(app: Any, settings: Settings) -> Delivery:
+    """Return the app's delivery, with the messages of the pipeline in place of the project's."""
+    del settings
+    codec._CODERS.update({name: codec.Coder(kind) for name, kind in MESSAGES.items()})  # noqa: SLF001  # it takes no others yet
+    delivery: Delivery = app.delivery
+    return delivery
+
+
+def _deduct(batch: Batch, table: State, partition: int, order: OrderPlaced) -> None:
+    key = order.sku.encode()
+    raw = batch.read(table, partition, key)
+    row = orjson.loads(raw) if raw else pipeline.first_row(order.sku)
+    row["available"] -= order.quantity
+    row["deducted"] += order.quantity
+    batch.write(table, partition, key, orjson.dumps(row), place=Place.LAST)
+    batch.send(_follow(order, StockDeducted))
+
+
+def _complete(batch: Batch, table: State, partition: int, paid: PaymentCompleted) -> None:
+    row = {
+        "order_id": paid.order_id,
+        "status": "COMPLETED",
+        "sku": paid.sku,
+        "quantity": paid.quantity,
+        "amount": paid.amount,
+        "placed_at": paid.occurred_at,
+        "payment": paid.event_id,
+    }
+    batch.write(table, partition, paid.order_id.encode(), orjson.dumps(row), place=Place.LAST)
+    batch.send(_follow(paid, OrderCompleted))
+
+
+def _follow(cause: OrderPlaced | _Followed, kind: type[_Followed]) -> _Followed:
+    envelope: Envelope = {
+        "event_id": pipeline.event_id(cause.order_id, kind.type),
+        "occurred_at": cause.occurred_at,
+        "correlation_id": cause.correlation_id,
+        "causation_id": cause.event_id,
+    }
+    return kind(
+        **envelope, order_id=cause.order_id, sku=cause.sku, quantity=cause.quantity, amount=cause.amount
+    )
+
+
+def _configure(options: command.Options) -> None:
+    """Set the few settings that are not the operator's defaults; `app.main` reads them when imported."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    mine = {
+        "BROKER": options.broker,
+        "PARTITIONS": pipeline.PARTITIONS,
+        "DATA_DIR": options.state_dir,
+        "WEB__PORT": port,
+    }
+    os.environ.update({f"{PREFIX}{name}": str(value) for name, value in mine.items()})
+    os.environ["ORDERS_CONFIG"] = str(Path(__file__).parents[2] / "faust.yml")
+
+
+def main() -> None:
+    """Run the worker until SIGTERM."""
+    options = command.options("The reference pipeline on the project's own delivery.")
+    command.say_versions("faust-streaming", "confluent-kafka", "rocksdict")
+    _configure(options)
+    from app.main import app  # noqa: PLC0415  # the app is made of the settings set above
+
+    logging.basicConfig(level=logging.INFO)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    settings = current()
+    settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    declare(app, settings)
+
+    async def ready(*_: object, **__: object) -> None:
+        command.say_ready()
+
+    app.on_rebalance_complete.connect(ready, weak=False)
+    worker = faust.Worker(app, loglevel="INFO", quiet=True, override_logging=False, redirect_stdouts=False)
+    sys.exit(worker.execute_from_commandline())
+
+
+if __name__ == "__main__":
+    main()

@@ -4,11 +4,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import faust
 import orjson
@@ -22,55 +19,15 @@ from app.settings import PREFIX, Settings, current
 from app.worker import QUIET
 from bench import pipeline
 from bench.engines import command
-from models.messages import AboutOrder, AboutStock, Envelope, Message
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderPlaced(AboutStock):
-    """An order of one line."""
-
-    type: Literal["orders-in"] = "orders-in"
-    version: Literal[1] = 1
-    order_id: str
-    quantity: int
-    amount: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Followed(AboutOrder):
-    sku: str
-    quantity: int
-    amount: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class StockDeducted(_Followed):
-    """The order has its stock."""
-
-    type: Literal["stock-deducted"] = "stock-deducted"
-    version: Literal[1] = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaymentCompleted(_Followed):
-    """The order is paid."""
-
-    type: Literal["payment-completed"] = "payment-completed"
-    version: Literal[1] = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderCompleted(_Followed):
-    """The order is over."""
-
-    type: Literal["order-completed"] = "order-completed"
-    version: Literal[1] = 1
-
-
-MESSAGES: Mapping[str, type[Message]] = MappingProxyType(
-    {kind.type: kind for kind in (OrderPlaced, StockDeducted, PaymentCompleted, OrderCompleted)}
+from bench.engines.messages import (
+    MESSAGES,
+    FollowsOrder,
+    OrderCompleted,
+    OrderPlaced,
+    PaymentCompleted,
+    StockDeducted,
 )
-"""The pipeline's catalogue: wire name to class."""
+from models.messages import Envelope
 
 
 def declare(app: Any, settings: Settings) -> None:
@@ -129,7 +86,7 @@ def _complete(batch: Batch, table: State, partition: int, paid: PaymentCompleted
     batch.send(_follow(paid, OrderCompleted))
 
 
-def _follow(cause: OrderPlaced | _Followed, kind: type[_Followed]) -> _Followed:
+def _follow(cause: OrderPlaced | FollowsOrder, kind: type[FollowsOrder]) -> FollowsOrder:
     envelope: Envelope = {
         "event_id": pipeline.event_id(cause.order_id, kind.type),
         "occurred_at": cause.occurred_at,

@@ -17,7 +17,9 @@ from bench.scenario import Bench, Row, Scenario, medians, scenarios
 INTERRUPTED = 130
 REPETITIONS = 3
 
-console = Console()
+WIDTH = 100
+
+console = Console(width=None if Console().is_terminal else WIDTH)
 
 
 def main(

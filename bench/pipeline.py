@@ -15,8 +15,6 @@ ORDER_COMPLETED = "order-completed"
 INPUTS = (ORDERS_IN, STOCK_DEDUCTED, PAYMENT_COMPLETED)
 TOPICS = (*INPUTS, ORDER_COMPLETED)
 STEPS = {name: step for step, name in enumerate(TOPICS)}
-STOCK_CHANGELOG = "stock-changelog"
-ORDERS_CHANGELOG = "orders-changelog"
 
 PARTITIONS = 8
 SKUS = 1_000

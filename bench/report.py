@@ -12,6 +12,9 @@ from rich.table import Column, Table
 from bench.figures import Spread
 from bench.scenario import Figure, Row, Scenario, medians, summary
 
+FEW = 100
+"""Numbers from here on are shown without decimals."""
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -72,7 +75,11 @@ def save(results: Mapping[str, Any], name: str) -> Path:
 def _cell(each: Spread | None, figure: Figure) -> str:
     if each is None:
         return "–"  # noqa: RUF001  # a dash for what was not measured
-    median = f"{each.median:,.{figure.digits}f}"
+    median = _number(each.median, figure)
     if each.least == each.most:
         return median
-    return f"{median} ({each.least:,.{figure.digits}f}–{each.most:,.{figure.digits}f})"  # noqa: RUF001
+    return f"{median}\n({_number(each.least, figure)}–{_number(each.most, figure)})"  # noqa: RUF001
+
+
+def _number(value: float, figure: Figure) -> str:
+    return f"{value:,.{figure.digits if abs(value) < FEW else 0}f}"

@@ -46,18 +46,19 @@ class Trial:
         """
         self._watcher = Watcher(self.bench.broker.bootstrap)
         self._generator = Generator(self.bench.broker.bootstrap)
-        self._watcher.start_over(self.engine.group)
+        self._watcher.start_over(self.engine)
         with self._start() as process:
             self._process = process
             process.wait_ready(READY_S)
             self.details = process.details()
             self._warm_up()
-            if self._burst():  # an engine that is not done by then would not keep up with the rest either
-                self._steady()
+            # An engine that is not done with its burst in time would not keep up with the rest either.
+            in_time = self._burst() and self._steady()
             self.figures["peak_rss_mib"] = process.peak_rss_mib
             if code := process.stop():
                 self.notes.append(f"it ended with code {code}")
-        self._verify(self._watcher.outcomes())
+        if in_time:
+            self._verify(self._watcher.outcomes())
 
     @property
     def _burst_numbers(self) -> range:
@@ -78,9 +79,10 @@ class Trial:
         )
 
     def _warm_up(self) -> None:
-        self._generator.burst(range(self.size.warm_up))
-        if not self._settled(self.size.warm_up, WARM_UP_S):
-            raise Failure(f"{self.engine.name} has not settled its warm-up within {WARM_UP_S:.0f} s")
+        self._placed = range(self.size.warm_up)
+        self._generator.burst(self._placed)
+        if not self._in_time("warm-up", WARM_UP_S):
+            raise Failure(f"{self.engine.name} can't be measured")
 
     def _burst(self) -> bool:
         """Have all orders waiting when the engine goes on; tell whether it was done in time.
@@ -103,14 +105,16 @@ class Trial:
         self.figures |= burst_figures(self._watcher.outcomes(), numbers, start_s)
         return True
 
-    def _steady(self) -> None:
+    def _steady(self) -> bool:
         numbers = range(self._burst_numbers.stop, self.size.total)
         before = self._cpu_s()
         self._placed = range(numbers.stop)
         intended = self._generator.steady(numbers, self.size.rate)
-        if self._in_time("steady part", SETTLE_S):
-            self._note_cpu("steady_", before, len(numbers))
-            self.figures |= latency_figures(self._watcher.outcomes(), intended)
+        if not self._in_time("steady part", SETTLE_S):
+            return False
+        self._note_cpu("steady_", before, len(numbers))
+        self.figures |= latency_figures(self._watcher.outcomes(), intended)
+        return True
 
     def _cpu_s(self) -> tuple[float, float]:
         return self._process.cpu_s, accounting.cpu_s(self.bench.broker.pid)

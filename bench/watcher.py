@@ -13,6 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 
 from app.errors import Failure
 from bench import pipeline
+from bench.engines import Engine
 from bench.measures import Outcome
 
 ANSWER_S = 10.0
@@ -30,8 +31,8 @@ class Watcher:
         self._bootstrap = bootstrap
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
-    def start_over(self, group: str) -> None:
-        """Delete every topic of the run before, create the pipeline's, and see that the group starts anew.
+    def start_over(self, engine: Engine) -> None:
+        """Delete every topic of the trial before, create the engine's, and see that its group starts anew.
 
         Raises:
             Failure: Kafka does not do it in time.
@@ -42,13 +43,13 @@ class Watcher:
         self._await_topics(set())
         configs = {
             **dict.fromkeys(pipeline.TOPICS, MESSAGES),
-            **dict.fromkeys((pipeline.STOCK_CHANGELOG, pipeline.ORDERS_CHANGELOG), CHANGELOG),
+            **dict.fromkeys(engine.changelogs, CHANGELOG),
         }
         new = [NewTopic(name, pipeline.PARTITIONS, 1, config=config) for name, config in configs.items()]
         for answer in self._admin.create_topics(new, request_timeout=TOPICS_S).values():
             answer.result()
         self._await_topics(set(configs))
-        self._await_no_offsets(group)
+        self._await_no_offsets(engine.group)
 
     def count(self, topics: Sequence[str]) -> int:
         """Return how many records the topics have."""

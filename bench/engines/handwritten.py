@@ -24,8 +24,9 @@ class Loop:
     """Be the process: one consumer of all topics, one producer, two tables."""
 
     def __init__(self, options: command.Options) -> None:
-        self._stock = Table(pipeline.STOCK_CHANGELOG, options.state_dir, options.broker)
-        self._orders = Table(pipeline.ORDERS_CHANGELOG, options.state_dir, options.broker)
+        stock, orders = HANDWRITTEN.changelogs
+        self._stock = Table(stock, options.state_dir, options.broker)
+        self._orders = Table(orders, options.state_dir, options.broker)
         self._tables = {pipeline.ORDERS_IN: self._stock, pipeline.PAYMENT_COMPLETED: self._orders}
         self._acknowledged: dict[tuple[str, int], int] = {}
         self._producer = Producer(

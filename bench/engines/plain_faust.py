@@ -8,6 +8,9 @@ import faust
 from bench import pipeline
 from bench.engines import FAUST, command
 
+SETTLED_S = 3.0
+"""What Faust fetches while it still takes up its partitions, it may drop: nothing is sent until then."""
+
 
 def build(options: command.Options) -> Any:
     """Return the app with its agents and tables: at least once, changelogs on, all else as it comes."""
@@ -19,6 +22,7 @@ def build(options: command.Options) -> Any:
         processing_guarantee="at_least_once",
         topic_partitions=pipeline.PARTITIONS,
         topic_replication_factor=1,
+        topic_allow_declare=False,  # where it makes its changelogs itself, it at times fails for want of them
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         producer_compression_type="lz4",
@@ -50,7 +54,7 @@ def build(options: command.Options) -> Any:
             await order_completed.send(key=event["order_id"], value=out)
 
     async def ready(*_: object, **__: object) -> None:
-        command.say_ready()
+        app.loop.call_later(SETTLED_S, command.say_ready)
 
     app.on_rebalance_complete.connect(ready, weak=False)
     return app

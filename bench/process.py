@@ -75,7 +75,7 @@ class EngineProcess:
             Failure: it has ended, or the time is over.
         """
         deadline = time.monotonic() + timeout_s
-        while READY not in self._lines():
+        while not any(line.endswith(READY) for line in self._lines()):  # Faust puts control characters first
             self.require()
             if time.monotonic() > deadline:
                 raise Failure(f"{self._module} was not ready within {timeout_s:.0f} s:\n{self._tail()}")

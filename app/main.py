@@ -5,6 +5,7 @@ import threading
 
 import faust
 
+from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.recovery import Tables
 from app.delivery.stages import Delivery
@@ -35,7 +36,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
         await super().on_stop()
 
 
-def create(settings: Settings) -> App:
+def create(settings: Settings, decode: MessageDecoder = decode) -> App:
     """Return the app with the settings under which nothing is lost; it connects to nothing yet."""
     app = App(
         "orders",
@@ -76,7 +77,7 @@ def create(settings: Settings) -> App:
         logging_config=None,
     )
     app.transport = Transport(app.conf.broker_consumer, app)
-    app.delivery = Delivery(app, settings)
+    app.delivery = Delivery(app, settings, decode)
     return app
 
 

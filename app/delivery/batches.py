@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from faust.types import TP
 
 from app.delivery.batch import Batch, Input
-from app.delivery.codec import Undecodable, decode
+from app.delivery.codec import MessageDecoder, Undecodable
 from app.delivery.committing import commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
@@ -36,8 +36,11 @@ class Answer(NamedTuple):
 class Batches:
     """Hand out batches, one at a time; asking for the next one commits the one in hand."""
 
-    def __init__(self, source: Source, producer: BatchProducer, progress: Progress, most: int) -> None:
+    def __init__(
+        self, source: Source, producer: BatchProducer, progress: Progress, decode: MessageDecoder, most: int
+    ) -> None:
         self._source = source
+        self._decode = decode
         self._producer = producer
         self._progress = progress
         self._most = most
@@ -144,19 +147,18 @@ class Batches:
             epoch, records = self._taking.result()
             self._taking = None
             if epoch == self._source.epoch:
-                yield from map(_input, records)
+                yield from map(self._input, records)
 
-
-def _input(record: Message) -> Input:
-    try:
-        if (unreadable := record.error()) is not None:
-            raise Undecodable(unreadable.str())  # noqa: TRY301  # one verdict, from wherever it comes
-        message = decode(record.topic() or "", record.key(), record.value(), record.timestamp()[1])
-    except Undecodable as error:
-        where = f"{record.topic()}[{record.partition()}]@{record.offset()}"
-        logger.warning("undecodable: %s: %s", where, error)
-        return Input(record.partition() or 0, None, record, _letter(record, f"Undecodable: {error}"))
-    return Input(record.partition() or 0, message, record)
+    def _input(self, record: Message) -> Input:
+        topic, partition = record.topic() or "", record.partition() or 0
+        try:
+            if (unreadable := record.error()) is not None:
+                raise Undecodable(unreadable.str())  # noqa: TRY301  # one verdict, from wherever it comes
+            message = self._decode(topic, record.key(), record.value(), record.timestamp()[1])
+        except Undecodable as error:
+            logger.warning("undecodable: %s[%s]@%s: %s", topic, partition, record.offset(), error)
+            return Input(partition, None, record, _letter(record, f"Undecodable: {error}"))
+        return Input(partition, message, record)
 
 
 def _letter(record: Message, error: str) -> DeadLetter:

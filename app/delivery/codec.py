@@ -1,5 +1,6 @@
 """Bytes to values and back: messages and states as JSON, validated on the way in."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -43,28 +44,35 @@ class Coder(Generic[T]):
             raise Undecodable(str(error)) from None
 
 
-_CODERS: dict[str, Coder[Any]] = {name: Coder(kind) for name, kind in MESSAGES.items()}
-
-
 def encode(message: Message) -> bytes:
     """Return a message as it travels: all but what only the log knows."""
     return _encode(replace(message, recorded_at=UNSET) if message.recorded_at else message)
 
 
-def decode(topic: str, key: bytes | None, raw: bytes | None, timestamp_ms: int) -> Message:
-    """Return the message of a record, dated by the log.
+class MessageDecoder:
+    """Turn records into the messages of a catalogue, wire name to kind."""
 
-    Raises:
-        Undecodable: no value, no message of this topic or version, or not under its own key.
-    """
-    if raw is None:
-        raise Undecodable("the record has no value")
-    message: Message = _CODERS[topic].decode(raw)
-    if key != message.key.encode():
-        raise Undecodable(f"the record's key {key!r} is not its message's, {message.key!r}")
-    # The one write to a frozen message: it is being made here, and nobody else has seen it yet.
-    force_setattr(message, _LOG_ONLY, _moment(timestamp_ms))
-    return message
+    def __init__(self, catalogue: Mapping[str, type[Message]]) -> None:
+        self._coders: dict[str, Coder[Any]] = {name: Coder(kind) for name, kind in catalogue.items()}
+
+    def __call__(self, topic: str, key: bytes | None, raw: bytes | None, timestamp_ms: int) -> Message:
+        """Return the message of a record, dated by the log.
+
+        Raises:
+            Undecodable: no value, no message of this topic or version, or not under its own key.
+        """
+        if raw is None:
+            raise Undecodable("the record has no value")
+        message: Message = self._coders[topic].decode(raw)
+        if key != message.key.encode():
+            raise Undecodable(f"the record's key {key!r} is not its message's, {message.key!r}")
+        # The one write to a frozen message: it is being made here, and nobody else has seen it yet.
+        force_setattr(message, _LOG_ONLY, _moment(timestamp_ms))
+        return message
+
+
+decode = MessageDecoder(MESSAGES)
+"""The decoder of every message there is."""
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ import faust
 from faust.types import TP
 
 from app.delivery.batches import Batches
+from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.producer import BatchProducer
 from app.delivery.progress import Progress
@@ -34,9 +35,14 @@ class Delivery:
     """Run the stages of one app so that nothing is acknowledged before it lasts."""
 
     def __init__(
-        self, app: faust.App, settings: Settings, new_source: Callable[[Settings, str], Source] = Source
+        self,
+        app: faust.App,
+        settings: Settings,
+        decode: MessageDecoder = decode,
+        new_source: Callable[[Settings, str], Source] = Source,
     ) -> None:
         self._app = app
+        self._decode = decode
         self._new_source = new_source
         self.settings = settings
         self.tables: dict[str, State] = {}
@@ -127,7 +133,8 @@ class Delivery:
 
     async def _run(self, stage: Stage) -> None:
         source = self._new_source(self.settings, stage.__name__)
-        batches = Batches(source, self.producer, self.progress, self.settings.delivery.batch_records)
+        most = self.settings.delivery.batch_records
+        batches = Batches(source, self.producer, self.progress, self._decode, most)
         self._sources[stage.__name__], self._running[stage.__name__] = source, batches
         try:
             await self._supervise(stage, batches)

@@ -5,17 +5,16 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import faust
 import orjson
 
-from app.delivery import codec
 from app.delivery.batch import Batch, Place
 from app.delivery.batches import Batches
+from app.delivery.codec import MessageDecoder
 from app.delivery.stages import Delivery
 from app.delivery.state import State
-from app.settings import PREFIX, Settings, current
+from app.settings import PREFIX, current
 from app.worker import QUIET
 from bench import pipeline
 from bench.engines import command
@@ -30,9 +29,8 @@ from bench.engines.messages import (
 from models.messages import Envelope
 
 
-def declare(app: Any, settings: Settings) -> None:
+def declare(delivery: Delivery) -> None:
     """Declare the two tables and the three stages."""
-    delivery = delivery_of(app, settings)
     stock_table, orders_table = delivery.table("stock"), delivery.table("orders")
 
     @delivery.stage(OrderPlaced)
@@ -52,14 +50,6 @@ def declare(app: Any, settings: Settings) -> None:
         async for batch in batches:
             for partition, paid in batch:
                 _complete(batch, orders_table, partition, paid)
-
-
-def delivery_of(app: Any, settings: Settings) -> Delivery:
-    """Return the app's delivery, with the messages of the pipeline in place of the project's."""
-    del settings
-    codec._CODERS.update({name: codec.Coder(kind) for name, kind in MESSAGES.items()})  # noqa: SLF001  # it takes no others yet
-    delivery: Delivery = app.delivery
-    return delivery
 
 
 def _deduct(batch: Batch, table: State, partition: int, order: OrderPlaced) -> None:
@@ -117,14 +107,15 @@ def main() -> None:
     options = command.options("The reference pipeline on the project's own delivery.")
     command.say_versions("faust-streaming", "confluent-kafka", "rocksdict")
     _configure(options)
-    from app.main import app  # noqa: PLC0415  # the app is made of the settings set above
+    from app.main import create  # noqa: PLC0415  # it reads the settings set above as it is imported
 
     logging.basicConfig(level=logging.INFO)
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     settings = current()
     settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    declare(app, settings)
+    app = create(settings, MessageDecoder(MESSAGES))
+    declare(app.delivery)
 
     async def ready(*_: object, **__: object) -> None:
         command.say_ready()

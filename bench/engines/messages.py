@@ -1,55 +1,40 @@
 """The pipeline's events as the project's own delivery has them: typed, and checked on the way in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from models.messages import AboutOrder, AboutStock, Message
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrderPlaced(AboutStock):
+class OrderPlaced(AboutStock, frozen=True, kw_only=True, tag="orders-in"):
     """An order of one line."""
 
-    type: Literal["orders-in"] = "orders-in"
     version: Literal[1] = 1
     order_id: str
     quantity: int
     amount: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class FollowsOrder(AboutOrder):
+class FollowsOrder(AboutOrder, frozen=True, kw_only=True):
     """Be an event about an order that was placed."""
 
+    version: Literal[1] = 1
     sku: str
     quantity: int
     amount: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class StockDeducted(FollowsOrder):
+class StockDeducted(FollowsOrder, frozen=True, kw_only=True, tag="stock-deducted"):
     """The order has its stock."""
 
-    type: Literal["stock-deducted"] = "stock-deducted"
-    version: Literal[1] = 1
 
-
-@dataclass(frozen=True, kw_only=True)
-class PaymentCompleted(FollowsOrder):
+class PaymentCompleted(FollowsOrder, frozen=True, kw_only=True, tag="payment-completed"):
     """The order is paid."""
 
-    type: Literal["payment-completed"] = "payment-completed"
-    version: Literal[1] = 1
 
-
-@dataclass(frozen=True, kw_only=True)
-class OrderCompleted(FollowsOrder):
+class OrderCompleted(FollowsOrder, frozen=True, kw_only=True, tag="order-completed"):
     """The order is over."""
-
-    type: Literal["order-completed"] = "order-completed"
-    version: Literal[1] = 1
 
 
 MESSAGES: Mapping[str, type[Message]] = MappingProxyType(

@@ -254,7 +254,7 @@ class Worker:
         settings = Settings(delivery=DeliverySettings(**cast("Any", bounds)))
         self.source = FakeSource(settings.delivery.batch_records)
         self.delivery = Delivery(
-            cast("Any", self.app), settings, lambda _settings, _stage: cast("Any", self.source)
+            cast("Any", self.app), settings, new_source=lambda _settings, _stage: cast("Any", self.source)
         )
         self.delivery.progress = RecordingProgress(log)
         vars(self.delivery)["producer"] = self.producer

@@ -6,10 +6,11 @@ share one acknowledgement when there are many, and one that is alone waits for n
 
 import asyncio
 import logging
+from collections import defaultdict
 from functools import cached_property
 
 from app.delivery.codec import encode
-from app.delivery.producer import BatchProducer, Outgoing, Unacknowledged
+from app.delivery.producer import ANYWHERE, BatchProducer, Bundles, Record, Unacknowledged
 from app.settings import Settings, current
 from models.messages import Message
 from web.problems import later
@@ -28,7 +29,7 @@ class Acceptance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting: list[tuple[Outgoing, asyncio.Future[Verdict]]] = []
+        self._waiting: list[tuple[str, Record, asyncio.Future[Verdict]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._dispatch: asyncio.Task[None] | None = None
 
@@ -42,7 +43,8 @@ class Acceptance:
         Raises:
             Problem: 503 when it has not in time; it may still have been taken in.
         """
-        verdict = await self._receipt(Outgoing(message.type, message.key.encode(), encode(message)))
+        record = {"key": message.key.encode(), "value": encode(message)}
+        verdict = await self._receipt(message.type, record)
         if isinstance(verdict, Unacknowledged):
             logger.warning("%s for %s was not acknowledged: %s", message.type, message.key, verdict)
             raise later(
@@ -53,9 +55,9 @@ class Acceptance:
         if verdict is not None:
             raise verdict
 
-    def _receipt(self, record: Outgoing) -> asyncio.Future[Verdict]:
+    def _receipt(self, topic: str, record: Record) -> asyncio.Future[Verdict]:
         receipt: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append((record, receipt))
+        self._waiting.append((topic, record, receipt))
         if self._dispatch is None:
             self._dispatch = asyncio.create_task(self._send_all())
         return receipt
@@ -70,15 +72,18 @@ class Acceptance:
 
     async def _send(self) -> None:
         group, self._waiting = self._waiting, []
-        verdict = await self._publish([record for record, _ in group])
-        for _, receipt in group:
+        bundles: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+        for topic, record, _ in group:
+            bundles[topic, ANYWHERE].append(record)
+        verdict = await self._publish(bundles)
+        for _, _, receipt in group:
             if not receipt.done():  # its request may have been given up
                 receipt.set_result(verdict)
 
-    async def _publish(self, records: list[Outgoing]) -> Verdict:
+    async def _publish(self, bundles: Bundles) -> Verdict:
         try:
             producer = self._producer
-            await producer.publish(records)
+            await producer.publish(bundles)
         except Unacknowledged as error:
             if error.fatal and self._producer is producer:  # groups that were under way with it die as well
                 del self._producer

@@ -1,13 +1,17 @@
 """One unit of work: what came in, what it changed, and what is to be sent because of it."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from app.delivery.codec import encode
 from app.delivery.deadletters import DeadLetter
-from app.delivery.producer import Outgoing
+from app.delivery.producer import ANYWHERE, Record
 from app.delivery.state import State
+from app.topics import DEAD_LETTERS
 
 MAX_RECORD_BYTES = 900_000
 """Kafka's own limit is 1 MiB a batch, with its frame."""
@@ -21,13 +25,38 @@ class Place(Enum):
     LAST = "last"
 
 
-class Input(NamedTuple):
+class Input(Struct, frozen=True, gc=False):
     """Be one thing to work on: a record of a topic, or an answer from outside (which has no `source`)."""
 
     partition: int
     message: Any
     source: Any = None
     undecodable: DeadLetter | None = None
+
+
+class Rows:
+    """Be what a batch writes into one partition of a table, in the order of its places."""
+
+    def __init__(self) -> None:
+        self.written: dict[bytes, bytes | None] = {}
+        self._first: dict[bytes, Record] = {}
+        self._in_turn: list[Record] = []
+        self._last: dict[bytes, Record] = {}
+
+    def add(self, key: bytes, value: bytes | None, place: Place) -> None:
+        """Write a row."""
+        self.written[key] = value
+        row = {"key": key, "value": value}
+        if place is Place.LAST:
+            self._last[key] = row
+        elif place is Place.FIRST:
+            self._first[key] = row
+        else:
+            self._in_turn.append(row)
+
+    def records(self) -> list[Record]:
+        """Return the rows in the order in which the changelog is to have them."""
+        return [*self._first.values(), *self._in_turn, *self._last.values()]
 
 
 class Batch:
@@ -38,12 +67,9 @@ class Batch:
 
     def __init__(self, inputs: tuple[Input, ...]) -> None:
         self.inputs = inputs
-        self._written: dict[tuple[State, int, bytes], bytes | None] = {}
-        self._rows: list[tuple[State, int, bytes, bytes | None]] = []
-        self._first: dict[tuple[State, int, bytes], bytes | None] = {}
-        self._last: dict[tuple[State, int, bytes], bytes | None] = {}
-        self._outgoing: list[Outgoing] = []
-        self._afterwards: list[Callable[[], None]] = []
+        self.outgoing: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.afterwards: list[Callable[[], None]] = []
+        self._rows: defaultdict[tuple[State, int], Rows] = defaultdict(Rows)
         for given in inputs:
             if given.undecodable is not None:
                 self.bury(given.undecodable)
@@ -53,14 +79,12 @@ class Batch:
 
     def read(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return the value under the key as it stands within this batch."""
-        try:
-            return self._written[state, partition, key]
-        except KeyError:
-            return state.get(partition, key)
+        written = self._rows[state, partition].written
+        return written[key] if key in written else state.get(partition, key)
 
     def written(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return what this batch itself has written under the key, None where it has not."""
-        return self._written.get((state, partition, key))
+        return self._rows[state, partition].written.get(key)
 
     def write(
         self, state: State, partition: int, key: bytes, value: bytes | None, *, place: Place = Place.IN_TURN
@@ -71,54 +95,32 @@ class Batch:
         mean. In turn, each write is a record of its own, even of a key that was written before; first and
         last, only the key's final value is written, ahead of all other rows or behind them.
         """
-        _require_room(key, value)
-        where = (state, partition, key)
-        self._written[where] = value
-        if place is Place.FIRST:
-            self._first[where] = value
-        elif place is Place.LAST:
-            self._last[where] = value
-        else:
-            self._rows.append((*where, value))
+        if value is not None and len(key) + len(value) > MAX_RECORD_BYTES:
+            raise _too_large(key, value)
+        self._rows[state, partition].add(key, value, place)
 
     def send(self, *messages: Any) -> None:
         """Send messages once the states that call for them are safe."""
         for message in messages:
-            record = Outgoing(message.type, message.key.encode(), encode(message))
-            _require_room(record.key, record.value)
-            self._outgoing.append(record)
+            key, value = message.key.encode(), encode(message)
+            if len(key) + len(value) > MAX_RECORD_BYTES:
+                raise _too_large(key, value)
+            self.outgoing[message.type, ANYWHERE].append({"key": key, "value": value})
 
     def bury(self, letter: DeadLetter) -> None:
         """Send a record to the dead letters."""
-        self._outgoing.append(letter.record())
+        self.outgoing[DEAD_LETTERS, letter.partition].append(letter.record())
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once all of this batch lasts; never where the batch is given up."""
-        self._afterwards.append(callback)
+        self.afterwards.append(callback)
 
-    @property
-    def outgoing(self) -> list[Outgoing]:
-        """Return what is to be sent."""
-        return self._outgoing
-
-    @property
-    def afterwards(self) -> list[Callable[[], None]]:
-        """Return whom to call once it lasts."""
-        return self._afterwards
-
-    def rows(self) -> list[tuple[State, int, bytes, bytes | None]]:
-        """Return what is to be written, in the order in which the changelog is to have it."""
-        first = [(*where, value) for where, value in self._first.items()]
-        last = [(*where, value) for where, value in self._last.items()]
-        return [*first, *self._rows, *last]
+    def rows(self) -> dict[tuple[State, int], list[Record]]:
+        """Return what is to be written, in the changelog's order, by table and partition."""
+        return {where: records for where, rows in self._rows.items() if (records := rows.records())}
 
 
-def _require_room(key: bytes | None, value: bytes | None) -> None:
-    """Refuse what no topic would take, while the input that it comes of can still be named.
-
-    Raises:
-        ValueError: the record is too large.
-    """
-    size = len(key or b"") + len(value or b"")
-    if size > MAX_RECORD_BYTES:
-        raise ValueError(f"a record of {size} bytes is more than the {MAX_RECORD_BYTES} that a topic takes")
+def _too_large(key: bytes, value: bytes) -> ValueError:
+    """Refuse what no topic would take, while the input that it comes of can still be named."""
+    size = len(key) + len(value)
+    return ValueError(f"a record of {size} bytes is more than the {MAX_RECORD_BYTES} that a topic takes")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from confluent_kafka import Message
 from faust.types import TP
+from msgspec.structs import replace
 
 from app.delivery.batch import Batch, Input
 from app.delivery.codec import MessageDecoder, Undecodable
@@ -175,4 +176,4 @@ def _letter(record: Message, error: str) -> DeadLetter:
 def _as_dead(given: Input, error: Exception) -> Input:
     if given.source is None:
         die(f"an answer from outside can't be processed: {given.message!r}: {error!r}")
-    return given._replace(undecodable=_letter(given.source, f"{type(error).__name__}: {error}"))
+    return replace(given, undecodable=_letter(given.source, f"{type(error).__name__}: {error}"))

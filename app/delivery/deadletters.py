@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.delivery.producer import Outgoing
-from app.topics import DEAD_LETTERS
+from app.delivery.producer import Record
 
 MAX_VALUE_BYTES = 1_900_000
 """What DEAD_LETTERS takes; a larger value stays where it is: in its own topic, which keeps it for ever."""
@@ -22,7 +21,7 @@ class DeadLetter:
     value: bytes | None
     error: str
 
-    def record(self) -> Outgoing:
+    def record(self) -> Record:
         """Return the letter as a record: value and key as they were, the rest in headers."""
         size = len(self.key or b"") + len(self.value or b"")
         fits = size <= MAX_VALUE_BYTES
@@ -34,10 +33,8 @@ class DeadLetter:
         }
         if not fits:
             headers["left_out_bytes"] = str(size)
-        return Outgoing(
-            DEAD_LETTERS,
-            self.key if fits else None,
-            self.value if fits else None,
-            self.partition,
-            tuple((name, text.encode()) for name, text in headers.items()),
-        )
+        return {
+            "key": self.key if fits else None,
+            "value": self.value if fits else None,
+            "headers": [(name, text.encode()) for name, text in headers.items()],
+        }

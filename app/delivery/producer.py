@@ -6,10 +6,9 @@ librdkafka sends, retries and keeps the order; one thread serves its acknowledge
 import asyncio
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -27,14 +26,11 @@ FOR_EVER = 0
 """librdkafka's word for a record that is sent until it is acknowledged."""
 
 
-class Outgoing(NamedTuple):
-    """Be one record on its way; a partition of None is found by the key (murmur2, as Faust's)."""
+Record = dict[str, Any]
+"""One record as librdkafka takes it: `key` and `value`, and `headers` where it has some."""
 
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    partition: int | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+Bundles = Mapping[tuple[str, int], list[Record]]
+"""Records on their way, in order, by topic and partition; `ANYWHERE` lets each one's key choose."""
 
 
 class Unacknowledged(Exception):  # noqa: N818  # reads as the verdict on a batch
@@ -61,24 +57,23 @@ class BatchProducer:
         self._thread = threading.Thread(target=self._serve, name="producer", daemon=True)
         self._thread.start()
 
-    async def publish(self, records: Sequence[Outgoing]) -> Offsets:
+    async def publish(self, bundles: Bundles) -> Offsets:
         """Send the records, in order by partition, and return once all are acknowledged.
 
         Raises:
             Unacknowledged: at least one was not, or there is no room to send it.
         """
-        if not records:
+        if not bundles:
             return {}
         receipt = _Receipt()
         try:
-            self._send(records, receipt)
-            receipt.complete()
-        except BufferError as error:
-            raise Unacknowledged("too many records wait to be sent", fatal=False) from error
+            for (topic, partition), bundle in bundles.items():
+                self._send(topic, partition, bundle, receipt)
         except KafkaException as error:
             cause: KafkaError = error.args[0]
             ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
             raise Unacknowledged(cause.str(), fatal=ended) from error
+        receipt.complete()
         return await receipt.future
 
     async def reaches_broker(self, timeout_s: float) -> bool:
@@ -96,29 +91,19 @@ class BatchProducer:
         self._producer.purge()
         self._thread.join()
 
-    def _send(self, records: Sequence[Outgoing], receipt: "_Receipt") -> None:
-        bundles: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-        for record in records:
-            topic, key, value, partition, headers = record
-            if headers:
-                self._send_one(record, receipt.expect())
-            elif partition is None:  # each may be the last of its partition
-                by_key = {"key": key, "value": value, "callback": receipt.expect()}
-                bundles[topic, ANYWHERE].append(by_key)
-            else:
-                bundles[topic, partition].append({"key": key, "value": value})
-        for (topic, partition), bundle in bundles.items():
+    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> None:
+        if partition == ANYWHERE:  # each may be the last of its partition
+            sent = self._producer.produce_batch(topic, bundle, on_delivery=receipt.expect(len(bundle)))
+        elif any("headers" in record for record in bundle):
+            sent = len(bundle)
+            for record in bundle:  # librdkafka takes headers one record at a time
+                self._producer.produce(topic, partition=partition, callback=receipt.expect(1), **record)
+        else:
             # A partition is acknowledged in its order, and the loss of one record fails those behind it.
-            if partition != ANYWHERE:
-                bundle[-1]["callback"] = receipt.expect()
-            if self._producer.produce_batch(topic, bundle, partition) < len(bundle):
-                raise KafkaException(next(entry["_error"] for entry in bundle if "_error" in entry))
-
-    def _send_one(self, record: Outgoing, callback: "Callback") -> None:
-        """Send a record with headers, which librdkafka takes one at a time."""
-        topic, key, value, partition, headers = record
-        where = ANYWHERE if partition is None else partition
-        self._producer.produce(topic, value, key, where, callback, headers=list(headers))
+            bundle[-1]["callback"] = receipt.expect(1)
+            sent = self._producer.produce_batch(topic, bundle, partition)
+        if sent < len(bundle):
+            raise KafkaException(next(record["_error"] for record in bundle if "_error" in record))
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -146,9 +131,9 @@ class _Receipt:
         self._offsets: Offsets = {}
         self._error: KafkaError | None = None
 
-    def expect(self) -> Callback:
-        """Return what is to be called with one more acknowledgement."""
-        self._expected += 1
+    def expect(self, count: int) -> Callback:
+        """Return what is to be called with each of so many more acknowledgements."""
+        self._expected += count
         return self._acknowledge
 
     def complete(self) -> None:

@@ -9,7 +9,7 @@ acknowledgement, and guess the partition (docs/adr/0003). Leans on faust 0.15.3'
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import faust
@@ -93,11 +93,11 @@ class State:
             if key not in (after, self.table.data.offset_key):
                 yield key, value
 
-    def write(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+    def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]], offset: int) -> None:
         """Write rows that the changelog has acknowledged up to this offset, all or none; None deletes."""
-        rows = list(rows)
         self.recover(partition, rows, offset)
-        self._notify(key for key, _ in rows)
+        if self._watchers:
+            self._notify(key for key, _ in rows)
 
     def recover(self, partition: int, rows: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
         """Write rows as `write` does, from any thread: while a table is recovered nobody waits for a row."""
@@ -129,11 +129,10 @@ class State:
         return True
 
     def _notify(self, keys: Iterable[bytes]) -> None:
-        if self._watchers:
-            for key in keys:
-                for watcher in self._watchers.get(key, ()):
-                    if not watcher.done():
-                        watcher.set_result(None)
+        for key in keys:
+            for watcher in self._watchers.get(key, ()):
+                if not watcher.done():
+                    watcher.set_result(None)
 
     def _db(self, partition: int) -> Any:
         try:

@@ -42,7 +42,8 @@ def test_a_sale_that_is_read_long_after_its_time_is_counted_and_its_row_forgotte
     item = load_stock(batch, 0, message(RequestInventorySale, LONG, order_id="early", quantity=1)).item
     assert item is not None
     assert (item.available, item.reserved, item.sold) == (3, 1, 1)
-    keys = [key for _, _, key, _ in batch.rows()]
-    forgotten = [key for _, _, key, value in batch.rows() if value is None]
+    (records,) = batch.rows().values()
+    keys = [record["key"] for record in records]
+    forgotten = [record["key"] for record in records if record["value"] is None]
     assert forgotten == [b"hold/mug/early"]
     assert keys.index(b"item/mug") < len(keys) - 1 - keys[::-1].index(b"hold/mug/early")

@@ -27,11 +27,12 @@ def test_what_a_batch_has_to_say_is_found_again_whatever_the_orders_are_called(m
     for name in names:
         save_payment(batch, 0, payment(name, PaymentStatus.COMPLETED))
         save_payment(batch, 0, payment(f"open {name}", PaymentStatus.CHARGING))
-    rows = {key: value for _, _, key, value in batch.rows()}
+    (records,) = batch.rows().values()
+    rows = {record["key"]: record["value"] for record in records}
     monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
     monkeypatch.setattr("app.delivery.state.State.get", lambda _, __, key: rows.get(key))
     assert list(find_untold()) == [(0, name) for name in names]
-    assert batch.rows()[0][2] == b"untold"
+    assert records[0]["key"] == b"untold"
 
 
 def test_a_batch_that_has_nothing_to_say_leaves_no_list(monkeypatch: Any) -> None:
@@ -39,5 +40,6 @@ def test_a_batch_that_has_nothing_to_say_leaves_no_list(monkeypatch: Any) -> Non
     monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
     batch = Batch(())
     save_payment(batch, 0, payment("open", PaymentStatus.CHARGING))
-    assert [key for _, _, key, _ in batch.rows()] == [b"payment/open"]
+    (records,) = batch.rows().values()
+    assert [record["key"] for record in records] == [b"payment/open"]
     assert list(find_untold()) == []

@@ -1,13 +1,12 @@
 """How requests share acknowledgements: in groups, each with what became of its own."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 
-from app.delivery.producer import Outgoing, Unacknowledged
+from app.delivery.producer import Bundles, Unacknowledged
 from app.settings import Settings
 from models.events import InventoryRestocked
 from web import accepting
@@ -30,8 +29,8 @@ class Kafka:
         self.made += 1
         return SimpleNamespace(publish=self.publish)
 
-    async def publish(self, records: Sequence[Outgoing]) -> None:
-        self.batches.append([(record.key or b"").decode() for record in records])
+    async def publish(self, bundles: Bundles) -> None:
+        self.batches.append([record["key"].decode() for bundle in bundles.values() for record in bundle])
         self.verdicts.append(asyncio.get_running_loop().create_future())
         await self.verdicts[-1]
 

@@ -5,11 +5,11 @@ import dataclasses
 import json
 import types
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from faust.types import TP
@@ -18,7 +18,7 @@ from app.delivery.batch import Place
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
 from app.delivery.deadletters import DeadLetter
-from app.delivery.producer import Offsets, Outgoing
+from app.delivery.producer import Bundles, Offsets
 from app.delivery.progress import Progress
 from app.delivery.source import Arrived
 from app.delivery.stages import Delivery
@@ -68,22 +68,42 @@ class Log:
             await self.gate.wait()
 
 
+class Sent(NamedTuple):
+    """Be one record that was published."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def sent(bundles: Bundles) -> list[Sent]:
+    """Return the records one by one."""
+    return [
+        Sent(topic, partition, record["key"], record["value"], tuple(record.get("headers", ())))
+        for (topic, partition), bundle in bundles.items()
+        for record in bundle
+    ]
+
+
 @dataclass(eq=False)
 class RecordingProducer:
     """Acknowledge whatever is published, unless the log says otherwise."""
 
     log: Log
-    published: list[Outgoing] = field(default_factory=list)
+    published: list[Sent] = field(default_factory=list)
 
-    async def publish(self, outgoing: Sequence[Outgoing]) -> Offsets:
-        if not outgoing:
+    async def publish(self, bundles: Bundles) -> Offsets:
+        records = sent(bundles)
+        if not records:
             return {}
-        what = "states" if outgoing[0].topic.endswith("-changelog") else "messages"
+        what = "states" if records[0].topic.endswith("-changelog") else "messages"
         self.log.add(f"{what} sent")
         await self.log.pass_gate(f"{what} sent")
         self.log.add(f"{what} acknowledged")
-        self.published += outgoing
-        return {(record.topic, record.partition or 0): len(self.published) for record in outgoing}
+        self.published += records
+        return {(record.topic, record.partition): len(self.published) for record in records}
 
 
 @dataclass(eq=False)
@@ -325,7 +345,7 @@ class Worker:
         ]
 
     @property
-    def buried(self) -> list[Outgoing]:
+    def buried(self) -> list[Sent]:
         return [record for record in self.producer.published if record.topic == "DEAD_LETTERS"]
 
 

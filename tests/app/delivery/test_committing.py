@@ -1,7 +1,7 @@
 """One batch: what it holds, and the order in which it is made to last."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -10,9 +10,10 @@ import pytest
 from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
 from app.delivery.committing import commit
-from app.delivery.producer import BatchProducer, Offsets, Outgoing
+from app.delivery.producer import ANYWHERE, BatchProducer, Bundles, Offsets
 from app.delivery.progress import Progress
 from app.delivery.state import State
+from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
     STEPS,
     Log,
@@ -22,6 +23,7 @@ from tests.app.delivery.fakes import (
     RecordingState,
     letter,
     restocked,
+    sent,
     state_of,
     turns,
     until,
@@ -31,22 +33,20 @@ from tests.app.delivery.fakes import (
 def test_a_batch_gives_what_can_be_read_and_buries_the_rest() -> None:
     batch = Batch((Input(0, "one"), Input(3, None, None, letter()), Input(1, "two")))
     assert list(batch) == [(0, "one"), (1, "two")]
-    assert batch.outgoing == [letter().record()]
+    assert batch.outgoing == {("DEAD_LETTERS", 3): [letter().record()]}
 
 
 def test_a_dead_letter_is_the_record_as_it_was_and_says_where_it_came_from_and_why() -> None:
-    assert letter().record() == Outgoing(
-        "DEAD_LETTERS",
-        b"\xff",
-        None,
-        3,
-        (
+    assert letter().record() == {
+        "key": b"\xff",
+        "value": None,
+        "headers": [
             ("error", b"what was wrong"),
             ("source_topic", b"ORDER_CREATED"),
             ("source_partition", b"3"),
             ("source_offset", b"7"),
-        ),
-    )
+        ],
+    }
 
 
 def test_a_batch_reads_what_it_has_written_and_else_what_is_there() -> None:
@@ -81,7 +81,8 @@ def test_rows_stand_first_in_turn_and_last() -> None:
     batch.write(state, 0, b"row", b"2")
     batch.write(state, 0, b"list", b"2", place=Place.FIRST)
     batch.write(state, 0, b"row", None)
-    assert [(key, value) for _, _, key, value in batch.rows()] == [
+    (records,) = batch.rows().values()
+    assert [(record["key"], record["value"]) for record in records] == [
         (b"list", b"2"),
         (b"row", b"1"),
         (b"row", b"2"),
@@ -95,13 +96,12 @@ def test_messages_leave_in_the_order_in_which_they_were_sent() -> None:
     batch.send(restocked(1), restocked(2))
     batch.bury(letter())
     batch.send(restocked(3))
-    assert [record.topic for record in batch.outgoing] == [
-        "INVENTORY_RESTOCKED",
-        "INVENTORY_RESTOCKED",
-        "DEAD_LETTERS",
-        "INVENTORY_RESTOCKED",
-    ]
-    assert batch.outgoing[0] == Outgoing("INVENTORY_RESTOCKED", b"sku-1", encode(restocked(1)))
+    assert batch.outgoing == {
+        (InventoryRestocked.type, ANYWHERE): [
+            {"key": b"sku-1", "value": encode(restocked(quantity))} for quantity in (1, 2, 3)
+        ],
+        ("DEAD_LETTERS", 3): [letter().record()],
+    }
 
 
 @dataclass
@@ -172,9 +172,9 @@ async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to(
     )
 
     class Acknowledging(RecordingProducer):
-        async def publish(self, outgoing: Sequence[Outgoing]) -> Offsets:
-            self.published += outgoing
-            return offsets if outgoing else {}
+        async def publish(self, bundles: Bundles) -> Offsets:
+            self.published += sent(bundles)
+            return offsets if bundles else {}
 
     for partition, key in ((0, b"a"), (5, b"b"), (0, b"c")):
         batch.write(cast("State", state), partition, key, b"value")
@@ -183,6 +183,6 @@ async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to(
     assert state.offsets == [41, 7]
     assert [(record.key, record.partition) for record in producer.published] == [
         (b"a", 0),
-        (b"b", 5),
         (b"c", 0),
+        (b"b", 5),
     ]

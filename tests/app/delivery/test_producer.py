@@ -15,7 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from app.broker import Broker
-from app.delivery.producer import BatchProducer, Outgoing, Unacknowledged
+from app.delivery.producer import ANYWHERE, BatchProducer, Record, Unacknowledged
 from app.routing import Routes
 from app.settings import Settings
 
@@ -57,6 +57,10 @@ def topic(settings: Settings, request: pytest.FixtureRequest) -> str:
     return str(name)
 
 
+def record(key: bytes | None = b"key", value: bytes | None = b"value") -> Record:
+    return {"key": key, "value": value}
+
+
 def records(settings: Settings, topic: str, partition: int, count: int) -> list[Any]:
     """Return the first records of a partition."""
     consumer = Consumer({"bootstrap.servers": settings.broker, "group.id": "none"})
@@ -83,7 +87,9 @@ async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
         keys.add(key)
 
     collect()
-    chosen = await asyncio.gather(*(producer.publish([Outgoing(topic, key.encode(), b"")]) for key in keys))
+    chosen = await asyncio.gather(
+        *(producer.publish({(topic, ANYWHERE): [record(key.encode(), b"")]}) for key in keys)
+    )
     partitions = {
         key: partition for key, offsets in zip(keys, chosen, strict=True) for _, partition in offsets
     }
@@ -94,42 +100,42 @@ async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
 async def test_publishing_returns_the_last_offset_of_each_partition(
     producer: BatchProducer, topic: str
 ) -> None:
-    batch = [Outgoing(topic, b"key", b"value", partition) for partition in (0, 1, 0, 0)]
-    assert await producer.publish(batch) == {(topic, 0): 2, (topic, 1): 0}
-    assert await producer.publish(batch) == {(topic, 0): 5, (topic, 1): 1}
+    for first in (0, 1):
+        batch = {(topic, 0): [record() for _ in range(3)], (topic, 1): [record()]}
+        assert await producer.publish(batch) == {(topic, 0): 3 * first + 2, (topic, 1): first}
 
 
 async def test_publishing_nothing_is_done_at_once(producer: BatchProducer) -> None:
-    assert await producer.publish([]) == {}
+    assert await producer.publish({}) == {}
 
 
 async def test_what_is_published_can_be_read_by_the_time_it_is_acknowledged(
     producer: BatchProducer, settings: Settings, topic: str
 ) -> None:
-    headers = (("error", b"what"), ("error", b"\x00\xff"))
-    await producer.publish([Outgoing(topic, None, None, 3, headers), Outgoing(topic, b"key", b"value", 3)])
+    headers = [("error", b"what"), ("error", b"\x00\xff")]
+    await producer.publish({(topic, 3): [record(None, None) | {"headers": headers}, record()]})
     first, second = records(settings, topic, 3, 2)
-    assert (first.key(), first.value(), first.headers()) == (None, None, list(headers))
+    assert (first.key(), first.value(), first.headers()) == (None, None, headers)
     assert (second.key(), second.value(), second.headers()) == (b"key", b"value", None)
 
 
 async def test_batches_published_at_once_keep_their_order(
     producer: BatchProducer, settings: Settings, topic: str
 ) -> None:
-    batches = [[Outgoing(topic, b"key", b"%d.%d" % (one, two), 0) for two in range(100)] for one in range(30)]
-    offsets = await asyncio.gather(*(producer.publish(batch) for batch in batches))
+    batches = [[record(b"key", b"%d.%d" % (one, two)) for two in range(100)] for one in range(30)]
+    offsets = await asyncio.gather(*(producer.publish({(topic, 0): batch}) for batch in batches))
     assert [reached[topic, 0] for reached in offsets] == [100 * count + 99 for count in range(30)]
-    found = [record.value() for record in records(settings, topic, 0, 3_000)]
-    assert found == [record.value for batch in batches for record in batch]
+    found = [each.value() for each in records(settings, topic, 0, 3_000)]
+    assert found == [each["value"] for batch in batches for each in batch]
 
 
 async def test_a_record_that_is_too_large_is_not_acknowledged_and_harms_no_later_one(
     producer: BatchProducer, topic: str
 ) -> None:
     with pytest.raises(Unacknowledged, match="Message size too large") as verdict:
-        await producer.publish([Outgoing(topic, b"key", b"x" * 3_000_000, 0)])
+        await producer.publish({(topic, 0): [record(b"key", b"x" * 3_000_000)]})
     assert not verdict.value.fatal
-    assert await producer.publish([Outgoing(topic, b"key", b"value", 0)]) == {(topic, 0): 0}
+    assert await producer.publish({(topic, 0): [record()]}) == {(topic, 0): 0}
 
 
 async def test_a_record_that_kafka_refuses_fails_those_behind_it(settings: Settings, topic: str) -> None:
@@ -140,14 +146,15 @@ async def test_a_record_that_kafka_refuses_fails_those_behind_it(settings: Setti
     own = BatchProducer(settings)
     try:
         for size in (500, 5_000):
-            batch = [Outgoing(small, b"%d" % n, os.urandom(size if n == 3 else 10), 0) for n in range(7)]
+            values = [os.urandom(size if number == 3 else 10) for number in range(7)]
+            batch = {(small, 0): [record(b"key", value) for value in values]}
             if size > 1_000:
                 with pytest.raises(Unacknowledged):
                     await own.publish(batch)
             else:
                 assert await own.publish(batch) == {(small, 0): 6}
         with pytest.raises(Unacknowledged) as later:
-            await own.publish([Outgoing(small, b"key", b"value", 0)])
+            await own.publish({(small, 0): [record()]})
         assert later.value.fatal
     finally:
         own.close()
@@ -166,7 +173,7 @@ async def test_with_the_broker_away_a_producer_gives_up_in_its_time(nowhere: Set
     try:
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(Unacknowledged) as verdict:
-                await hasty.publish([Outgoing("topic", b"key", b"value") for _ in range(10)])
+                await hasty.publish({("topic", ANYWHERE): [record() for _ in range(10)]})
         assert not verdict.value.fatal
     finally:
         hasty.close()

@@ -1,6 +1,7 @@
 """One worker process: checks that it can keep its promises, then runs the Faust app."""
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -19,6 +20,9 @@ from app.settings import Settings, current
 SUPPORTED_FAUST = "0.15.3"
 PACKAGES = ("tables", "agents", "web")
 """Where agents, tables and routes are declared: every module of these is part of the worker."""
+
+GC_THRESHOLDS = (100_000, 20, 100)
+"""Objects made and not freed before the youngest are looked through; how often that goes on to older ones."""
 
 QUIET = {
     "aiokafka": logging.ERROR,
@@ -48,8 +52,20 @@ def run() -> None:
 
     for package in PACKAGES:
         _import_all(package)
+    _spare_collector()
     worker = faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True, override_logging=False)
     sys.exit(worker.execute_from_commandline())
+
+
+def _spare_collector() -> None:
+    """Have the garbage collector look seldom, and never at what is loaded.
+
+    What an order leaves behind is freed by its reference count. The collector found next to nothing, and
+    looked through everything that was under way to find it: a fifth of all CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _import_all(package: str) -> None:

@@ -7,7 +7,7 @@ themselves under load.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from confluent_kafka import Message
@@ -34,17 +34,29 @@ class Answer(NamedTuple):
     epoch: int
 
 
+class Bounds(NamedTuple):
+    """Say how many answers a batch may hold, and whether there is room for what more records would begin."""
+
+    most: int
+    has_room: Callable[[], bool]
+
+
 class Batches:
     """Hand out batches, one at a time; asking for the next one commits the one in hand."""
 
     def __init__(
-        self, source: Source, producer: BatchProducer, progress: Progress, decode: MessageDecoder, most: int
+        self,
+        source: Source,
+        producer: BatchProducer,
+        progress: Progress,
+        decode: MessageDecoder,
+        bounds: "Bounds",
     ) -> None:
         self._source = source
         self._decode = decode
         self._producer = producer
         self._progress = progress
-        self._most = most
+        self._bounds = bounds
         self._again: deque[Batch] = deque()
         self._answers: deque[Answer] = deque()
         self._answered = asyncio.Event()
@@ -126,11 +138,11 @@ class Batches:
                 return Batch(inputs)
 
     async def _arrival(self) -> None:
-        """Wait for a record or an answer."""
-        if self._taking is None:
+        """Wait for a record or an answer; without room for records, for an answer, which makes some."""
+        if self._taking is None and self._bounds.has_room():
             self._taking = self._source.take()
         answered = asyncio.ensure_future(self._answered.wait())
-        awaited: set[asyncio.Future[Any]] = {self._taking, answered}
+        awaited: set[asyncio.Future[Any]] = {answered} if self._taking is None else {answered, self._taking}
         try:
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -138,7 +150,7 @@ class Batches:
 
     def _arrived(self) -> Iterator[Input]:
         """Yield what is there; what belongs to an earlier assignment comes again, here or elsewhere."""
-        for _ in range(min(len(self._answers), self._most)):
+        for _ in range(min(len(self._answers), self._bounds.most)):
             answer = self._answers.popleft()
             if answer.epoch == self._source.epoch:
                 yield Input(answer.partition, answer.message)

@@ -90,6 +90,12 @@ class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped he
             self._recovery: Any = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    async def on_start(self) -> None:
+        """Say how tables lie on the disk, and go on as Faust does."""
+        for state in self.app.delivery.tables.values():
+            state.prepare()
+        await super().on_start()
+
     def on_actives_ready(self) -> None:
         """Say that the tables can be read, unless partitions move again."""
         if self.recovery.current:

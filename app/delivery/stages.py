@@ -9,7 +9,7 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from app.delivery.batches import Batches
+from app.delivery.batches import Batches, Bounds
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.producer import BatchProducer
@@ -64,15 +64,21 @@ class Delivery:
         self.tables[state.changelog] = state
         return state
 
-    def stage(self, *reads: type[Message]) -> Callable[[Stage], Stage]:
-        """Make the function the agent of these messages' topics, its name the stage's."""
+    def stage(
+        self, *reads: type[Message], has_room: Callable[[], bool] = lambda: True
+    ) -> Callable[[Stage], Stage]:
+        """Make the function the agent of these messages' topics, its name the stage's.
+
+        While it has no room it is given answers alone: what it began outside is bounded, and the rest
+        waits in Kafka.
+        """
 
         def declare(stage: Stage) -> Stage:
             self._reads[stage.__name__] = frozenset(message.type for message in reads)
             topic = self._app.topic(*(message.type for message in reads), key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
-                await self._run(stage)
+                await self._run(stage, has_room)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -131,10 +137,10 @@ class Delivery:
             await commit()
             await asyncio.gather(*(stage.revoke() for stage in running))
 
-    async def _run(self, stage: Stage) -> None:
+    async def _run(self, stage: Stage, has_room: Callable[[], bool]) -> None:
         source = self._new_source(self.settings, stage.__name__)
-        most = self.settings.delivery.batch_records
-        batches = Batches(source, self.producer, self.progress, self._decode, most)
+        bounds = Bounds(self.settings.delivery.batch_records, has_room)
+        batches = Batches(source, self.producer, self.progress, self._decode, bounds)
         self._sources[stage.__name__], self._running[stage.__name__] = source, batches
         try:
             await self._supervise(stage, batches)

@@ -15,19 +15,12 @@ from typing import Any
 import faust
 from rocksdict import ReadOptions, WriteBatch
 
+from app.delivery.disk import DiskOptions
 from app.delivery.exits import die
 from app.settings import Settings
 from app.topics import changelog_of
 
 logger = logging.getLogger(__name__)
-
-_ROCKSDB = {
-    "write_buffer_size": 8 << 20,
-    "max_write_buffer_number": 2,
-    "block_cache_size": 32 << 20,
-    "max_open_files": 256,
-}
-"""Faust's defaults take 2 GiB of cache for each partition of each table."""
 
 
 class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
@@ -50,8 +43,11 @@ class State:
             changelog_topic=app.topic(
                 self.changelog, key_type=bytes, value_type=bytes, partitions=settings.partitions
             ),
-            options=dict(_ROCKSDB),
         )
+
+    def prepare(self) -> None:
+        """Say how partitions are to lie on the disk, before the first is opened."""
+        self.table.data.rocksdb_options = DiskOptions()
 
     def on_recovered(self, find: Callable[[], None]) -> Callable[[], None]:
         """Call the function whenever this worker's partitions were assigned and recovered."""

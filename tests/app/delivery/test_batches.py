@@ -197,6 +197,23 @@ async def test_an_answer_from_outside_is_worked_on_like_any_input(worker_of: Mak
     assert worker.acknowledged == []
 
 
+async def test_without_room_a_stage_is_given_answers_alone_and_each_may_make_room(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of()
+    rooms = iter([False, False, True])
+    worker.delivery.stage(InventoryRestocked, has_room=lambda: next(rooms, True))(worker.restock)
+    worker.put(1)
+    await worker.begin()
+    await turns()
+    assert worker.seen == []
+    for quantity in (8, 9):
+        worker.delivery.answer("restock", 0, restocked(quantity))
+        await until(lambda quantity=quantity: [quantity] in worker.seen)  # type: ignore[misc]
+    await until(lambda: worker.acknowledged == [0])
+    assert worker.seen == [[8], [9], [1]]
+
+
 async def test_an_answer_to_an_earlier_assignment_is_dropped(worker_of: MakeWorker) -> None:
     worker = worker_of()
     await worker.begin()

@@ -9,11 +9,12 @@ of bounded size, or in Kafka.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from faust.types import TP
 
 from app.settings import Settings
@@ -28,9 +29,17 @@ INTERRUPT_S = 0.1
 CHUNK = 256
 """How many records are taken between two looks at how many bytes they are."""
 
-QUEUE_KBYTES = 8_192
-QUEUE_RECORDS = 20_000
-"""What librdkafka may hold ready for a stage."""
+ENDS_EVERY_S = 0.25
+ENDS_OLD_S = 5.0
+"""How often the ends of the partitions are noted, and for how long a note holds."""
+
+QUEUE_KBYTES = 4_096
+QUEUE_RECORDS = 1_000
+"""What librdkafka holds ready for a stage: bytes in all, and records of each partition."""
+
+FETCH_BYTES = 131_072
+"""What one fetch brings of a partition at most. Fetched in small pieces a backlog of new orders does not keep
+those under way waiting: they take turns."""
 
 QUEUE_FULL_MS = 5
 """How long a full queue keeps librdkafka from fetching; its own second would starve a quick stage."""
@@ -57,6 +66,8 @@ class Source:
         # One thread does all there is to do with the consumer, so each take is of one assignment.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{stage}-source")
         self._interrupted = threading.Event()
+        self._ends: dict[TP, int | None] = {}
+        self._noted = -ENDS_OLD_S
 
     async def assign(self, positions: Mapping[TP, int | None]) -> None:
         """Read these partitions from these offsets on, from the beginning where there is none."""
@@ -73,14 +84,12 @@ class Source:
         return self._run(self._take)
 
     def end(self, tp: TP) -> int | None:
-        """Return the offset that the partition's next record will have, None where it is not known."""
-        try:
-            _, high = self._consumer.get_watermark_offsets(
-                TopicPartition(tp.topic, tp.partition), cached=True
-            )
-        except KafkaException:
-            return None
-        return high if high >= 0 else None
+        """Return the offset that the partition's next record will have; None where that is not known, or old.
+
+        The consumer itself can't be asked here: the question would wait until its thread lets go of it.
+        """
+        fresh = time.monotonic() - self._noted < ENDS_OLD_S
+        return self._ends.get(tp) if fresh else None
 
     async def close(self) -> None:
         """Let go of the broker."""
@@ -92,6 +101,8 @@ class Source:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     def _assign(self, positions: Mapping[TP, int | None]) -> None:
+        self._ends = dict.fromkeys(positions)
+        self._noted = -ENDS_OLD_S
         self._consumer.assign(
             [
                 TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING if offset is None else offset)
@@ -107,9 +118,18 @@ class Source:
     def _take(self) -> Arrived:
         while not self._interrupted.is_set():
             first = self._consumer.poll(INTERRUPT_S)
+            if time.monotonic() - self._noted > ENDS_EVERY_S:
+                self._note_ends()
             if first is not None:
                 return Arrived(self.epoch, [*filter(_is_record, [first, *self._rest(len(first))])])
         return Arrived(self.epoch, [])
+
+    def _note_ends(self) -> None:
+        for tp in self._ends:
+            where = TopicPartition(tp.topic, tp.partition)
+            _, high = self._consumer.get_watermark_offsets(where, cached=True)
+            self._ends[tp] = high if high >= 0 else None
+        self._noted = time.monotonic()
 
     def _rest(self, size: int) -> list[Message]:
         """Return what else is there at once, up to the bounds of a batch."""
@@ -149,6 +169,7 @@ def configuration(settings: Settings, purpose: str) -> dict[str, Any]:
         "fetch.queue.backoff.ms": QUEUE_FULL_MS,
         "fetch.error.backoff.ms": 100,
         "fetch.max.bytes": QUEUE_KBYTES * 1024,
+        "fetch.message.max.bytes": FETCH_BYTES,
         "reconnect.backoff.max.ms": 1_000,
         "log_level": 3,
     }

@@ -43,11 +43,9 @@ _marks: defaultdict[tuple[int, str, bool], deque[Mark]] = defaultdict(deque)
 
 def load_stock(batch: Batch, partition: int, message: StockMessage) -> Stock:
     """Return the counters and the row that the message concerns, as they stand within the batch."""
-    item = batch.read(state, partition, _item_key(message.sku))
-    hold = batch.read(state, partition, _hold_key(message.sku, holder_of(message)))
     return Stock(
-        item=None if item is None else items.decode(item),
-        hold=None if hold is None else holds.decode(hold),
+        item=batch.load(state, partition, _item_key(message.sku), items),
+        hold=batch.load(state, partition, _hold_key(message.sku, holder_of(message)), holds),
     )
 
 
@@ -59,11 +57,11 @@ def save_stock(batch: Batch, partition: int, before: Stock, after: Stock) -> Non
     """
     if after.hold is not None:
         key = _hold_key(after.hold.sku, after.hold.holder)
-        batch.write(state, partition, key, holds.encode(after.hold))
+        batch.save(state, partition, key, after.hold, holds, place=Place.IN_TURN)
         if after.hold is not before.hold and after.hold.status is not HoldStatus.RESERVED:
             _remember(partition, after.hold, key)
     if after.item is not None:
-        batch.write(state, partition, _item_key(after.item.sku), items.encode(after.item), place=Place.LAST)
+        batch.save(state, partition, _item_key(after.item.sku), after.item, items, place=Place.LAST)
         for key in _forgettable(partition, after.item):
             batch.write(state, partition, key, None, place=Place.LAST)
 

@@ -11,10 +11,9 @@ coder = Coder(Order)
 
 def load_order(batch: Batch, partition: int, order_id: str) -> Order | None:
     """Return the order as it stands within the batch, None where there is none."""
-    raw = batch.read(state, partition, order_id.encode())
-    return None if raw is None else coder.decode(raw)
+    return batch.load(state, partition, order_id.encode(), coder)
 
 
 def save_order(batch: Batch, partition: int, order: Order) -> None:
     """Write the order with the batch."""
-    batch.write(state, partition, order.order_id.encode(), coder.encode(order), place=Place.LAST)
+    batch.save(state, partition, order.order_id.encode(), order, coder, place=Place.LAST)

@@ -25,14 +25,13 @@ _order_ids = Decoder(list[str])
 
 def load_payment(batch: Batch, partition: int, order_id: str) -> Payment | None:
     """Return the payment as it stands within the batch, None where there is none."""
-    raw = batch.read(state, partition, PAYMENT + order_id.encode())
-    return None if raw is None else coder.decode(raw)
+    return batch.load(state, partition, PAYMENT + order_id.encode(), coder)
 
 
 def save_payment(batch: Batch, partition: int, payment: Payment) -> None:
     """Write the payment with the batch, and remember that it may have something to say."""
     key = PAYMENT + payment.order_id.encode()
-    batch.write(state, partition, key, coder.encode(payment), place=Place.LAST)
+    batch.save(state, partition, key, payment, coder, place=Place.LAST)
     if not payment.open:
         untold = _append(batch.written(state, partition, UNTOLD), payment.order_id)
         batch.write(state, partition, UNTOLD, untold, place=Place.FIRST)

@@ -3,15 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from app.delivery.codec import encode
+from app.delivery.codec import Coder, encode
 from app.delivery.deadletters import DeadLetter
 from app.delivery.producer import ANYWHERE, Record
 from app.delivery.state import State
 from app.topics import DEAD_LETTERS
+
+T = TypeVar("T")
 
 MAX_RECORD_BYTES = 900_000
 """Kafka's own limit is 1 MiB a batch, with its frame."""
@@ -39,6 +41,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.written: dict[bytes, bytes | None] = {}
+        self.values: dict[bytes, Any] = {}
         self._first: dict[bytes, Record] = {}
         self._in_turn: list[Record] = []
         self._last: dict[bytes, Record] = {}
@@ -46,6 +49,7 @@ class Rows:
     def add(self, key: bytes, value: bytes | None, place: Place) -> None:
         """Write a row."""
         self.written[key] = value
+        self.values.pop(key, None)
         row = {"key": key, "value": value}
         if place is Place.LAST:
             self._last[key] = row
@@ -85,6 +89,24 @@ class Batch:
     def written(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return what this batch itself has written under the key, None where it has not."""
         return self._rows[state, partition].written.get(key)
+
+    def load(self, state: State, partition: int, key: bytes, coder: Coder[T]) -> T | None:
+        """Return what the value under the key stands for, as it is within this batch."""
+        rows = self._rows[state, partition]
+        if key in rows.values:
+            value: T = rows.values[key]
+            return value
+        if key in rows.written:
+            raw = rows.written[key]
+            return None if raw is None else coder.decode(raw)
+        return state.load(partition, key, coder)
+
+    def save(  # noqa: PLR0913  # where, what, and in what form
+        self, state: State, partition: int, key: bytes, value: T, coder: Coder[T], *, place: Place
+    ) -> None:
+        """Write a row that stands for a value, which the next `load` need not read."""
+        self.write(state, partition, key, coder.encode(value), place=place)
+        self._rows[state, partition].values[key] = value
 
     def write(
         self, state: State, partition: int, key: bytes, value: bytes | None, *, place: Place = Place.IN_TURN

@@ -10,17 +10,21 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 from rocksdict import ReadOptions, WriteBatch
 
+from app.delivery.codec import Coder
 from app.delivery.disk import DiskOptions
 from app.delivery.exits import die
 from app.settings import Settings
 from app.topics import changelog_of
 
 logger = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
 
 
 class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
@@ -75,6 +79,15 @@ class State:
         """
         value: bytes | None = self._db(partition).get(key)
         return value
+
+    def load(self, partition: int, key: bytes, coder: Coder[T]) -> T | None:
+        """Return what the value under the key stands for, None where there is none.
+
+        Raises:
+            NotHere: the partition is not open on this worker.
+        """
+        raw = self.get(partition, key)
+        return None if raw is None else coder.decode(raw)
 
     def scan(self, partition: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values that begin with the prefix, in the order of their keys, from `after` on.

@@ -52,6 +52,8 @@ class HttpClient:
         self._turns = asyncio.Semaphore(limit)
         self._wires: set[Wire] = set()
         self._idle: OrderedDict[Wire, float] = OrderedDict()  # and since when, the longest first
+        self._due: dict[Wire, float] = {}  # calls over kept connections, and until when, the earliest first
+        self._alarm: asyncio.TimerHandle | None = None
         self._always = _headers_of_every_call(url)
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
 
@@ -66,13 +68,24 @@ class HttpClient:
             ValueError: a header that would end before it is meant to.
         """
         request = self._request(method, path, headers, json)
-        async with self._turns, asyncio.timeout(self._timeout_s):
-            wire = self._kept() or await self._connect()
-            try:
+        wire = None
+        await self._turns.acquire()
+        try:
+            wire = self._kept()
+            if wire is not None:
+                self._watch(wire)
                 reply = await wire.ask(request)
-            except BaseException:
+            else:  # seldom enough for a timer of its own
+                async with asyncio.timeout(self._timeout_s):
+                    wire = await self._connect()
+                    reply = await wire.ask(request)
+        except BaseException:
+            if wire is not None:
                 wire.cut("nobody waits for the answer any more")
-                raise
+            raise
+        finally:
+            self._turns.release()
+        self._due.pop(wire, None)
         if wire.reusable:
             self._idle[wire] = asyncio.get_running_loop().time()
         return reply
@@ -91,6 +104,23 @@ class HttpClient:
         """Forget a connection that is no more."""
         self._wires.discard(wire)
         self._idle.pop(wire, None)
+        self._due.pop(wire, None)
+
+    def _watch(self, wire: "Wire") -> None:
+        """See to it that the call does not take too long, without a timer for each."""
+        loop = asyncio.get_running_loop()
+        self._due[wire] = due = loop.time() + self._timeout_s
+        if self._alarm is None:
+            self._alarm = loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._alarm = None
+        loop = asyncio.get_running_loop()
+        for wire, due in tuple(self._due.items()):
+            if due > loop.time():
+                self._alarm = loop.call_at(due, self._look)
+                return
+            wire.cut("no whole answer came in time", TimeoutError)
 
     def _kept(self) -> "Wire | None":
         while self._idle:
@@ -115,13 +145,15 @@ class HttpClient:
         return wire
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], json: bytes | None) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1{self._always}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if json is not None:
-            lines.append(f"Content-Type: application/json\r\nContent-Length: {len(json)}")
-        if any("\n" in value or "\r" in value for value in headers.values()):
-            raise ValueError("a header holds the end of a line")
-        return "\r\n".join([*lines, "", ""]).encode() + (json or b"")
+        head = f"{method} {path} HTTP/1.1\r\n{self._always}"
+        for name, value in headers.items():
+            if "\n" in value or "\r" in value:
+                raise ValueError("a header holds the end of a line")
+            head += f"{name}: {value}\r\n"
+        if json is None:
+            return f"{head}\r\n".encode()
+        head += f"Content-Type: application/json\r\nContent-Length: {len(json)}\r\n\r\n"
+        return head.encode() + json
 
 
 class Wire(asyncio.Protocol):
@@ -134,24 +166,24 @@ class Wire(asyncio.Protocol):
         self._answer: asyncio.Future[Reply] | None = None
         self._begin()
 
-    async def ask(self, request: bytes) -> Reply:
-        """Send a request and return its answer.
+    def ask(self, request: bytes) -> asyncio.Future[Reply]:
+        """Send a request and return what its answer will be.
 
         Raises:
-            CallFailed: no whole answer came.
+            CallFailed: the connection has ended, or ends before a whole answer has come.
         """
         if self._transport.is_closing():
             raise CallFailed("the connection ended before the call")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        return self._answer
 
-    def cut(self, why: str) -> None:
+    def cut(self, why: str, failure: type[Exception] = CallFailed) -> None:
         """End the connection at once; a call that is under way over it fails."""
         self.reusable = False
         self._client.forget(self)
         self._transport.abort()
-        self._fail(why)
+        self._fail(failure(why))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
@@ -164,7 +196,7 @@ class Wire(asyncio.Protocol):
         self._client.forget(self)
         if error is None and self._ends_with_connection():
             self._settle()
-        self._fail(f"the connection was lost: {error or 'the server closed it'}")
+        self._fail(CallFailed(f"the connection was lost: {error or 'the server closed it'}"))
 
     def data_received(self, data: bytes) -> None:
         """Take the next part of the answer."""
@@ -220,15 +252,15 @@ class Wire(asyncio.Protocol):
             status = self._parser.get_status_code()
             answer.set_result(Reply(status, self._headers, b"".join(self._body), self))
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, failure: Exception) -> None:
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            answer.set_exception(CallFailed(why))
+            answer.set_exception(failure)
 
 
 def _headers_of_every_call(url: URL) -> str:
-    lines = f"\r\nHost: {url.host_port_subcomponent}\r\nAccept: application/json"
+    lines = f"Host: {url.host_port_subcomponent}\r\nAccept: application/json\r\n"
     if url.user is None:
         return lines
     credentials = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
-    return f"{lines}\r\nAuthorization: Basic {credentials}"
+    return f"{lines}Authorization: Basic {credentials}\r\n"

@@ -7,6 +7,7 @@ the back of the queue and is made again for as long as the intent is open.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from app.delivery.exits import die
@@ -29,33 +30,30 @@ class Calls:
         self._ask = ask
         self._answer = answer
         self._settings = settings
-        self._queue: asyncio.Queue[tuple[int, Payment]] = asyncio.Queue()
-        self._open: set[tuple[str, str]] = set()
+        self._queue: deque[tuple[int, Payment]] = deque()
+        self._open: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
-        self._idle = 0
 
     def start(self, partition: int, payment: Payment) -> None:
         """Queue the call for an intent, unless it is queued or under way already."""
-        intent = (payment.order_id, payment.status)
+        intent = _name(payment)
         if intent in self._open:
             return
         self._open.add(intent)
-        self._queue.put_nowait((partition, payment))
-        if self._idle < self._queue.qsize() and len(self._callers) < self._settings.max_in_flight:
+        self._queue.append((partition, payment))
+        if len(self._callers) < self._settings.max_in_flight:
             caller = asyncio.ensure_future(self._call())
-            caller.add_done_callback(_end_with)
+            caller.add_done_callback(self._end)
             self._callers.add(caller)
 
     async def cancel(self) -> None:
         """Drop every call, queued or under way."""
         callers, self._callers = self._callers, set()
+        self._queue.clear()
+        self._open.clear()
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
-        self._open.clear()
-        self._idle = 0
-        while not self._queue.empty():
-            self._queue.get_nowait()
 
     @property
     def in_flight(self) -> int:
@@ -63,32 +61,29 @@ class Calls:
         return len(self._open)
 
     async def _call(self) -> None:
-        while True:
-            partition, payment = await self._next()
+        while self._queue:
+            partition, payment = self._queue.popleft()
             try:
                 answer = await self._ask(payment)
             except PaymentUnknown as error:
                 logger.warning(
                     "payment of order %s: outcome unknown, asked again: %s", payment.order_id, error
                 )
-                self._queue.put_nowait((partition, payment))
+                self._queue.append((partition, payment))
             except GatewayRefused:
                 # Neither paid nor declined: only a person can say what to do, so the intent stays open.
                 logger.exception("payment of order %s: refused by the provider", payment.order_id)
             else:
-                self._open.discard((payment.order_id, payment.status))
+                self._open.discard(_name(payment))
                 self._answer(partition, answer)
 
-    async def _next(self) -> tuple[int, Payment]:
-        self._idle += 1
-        try:
-            return await self._queue.get()
-        finally:
-            self._idle -= 1
+    def _end(self, caller: asyncio.Task[None]) -> None:
+        """End the process with a caller that failed: its intent would be forgotten until the next restart."""
+        self._callers.discard(caller)
+        if not caller.cancelled() and (error := caller.exception()) is not None:
+            logger.critical("a call to the provider failed in a way nobody foresaw", exc_info=error)
+            die(repr(error))
 
 
-def _end_with(caller: asyncio.Task[None]) -> None:
-    """End the process with a caller that failed: its intent would be forgotten until the next restart."""
-    if not caller.cancelled() and (error := caller.exception()) is not None:
-        logger.critical("a call to the provider failed in a way nobody foresaw", exc_info=error)
-        die(repr(error))
+def _name(payment: Payment) -> str:
+    return f"{payment.status} {payment.order_id}"  # of which the hash is quicker than a pair with an enum's

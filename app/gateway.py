@@ -1,15 +1,14 @@
 """The payment provider as the payments stage sees it: charge, refund, and a time-out that is no failure."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import UTC, datetime
 from http import HTTPMethod, HTTPStatus
 from types import TracebackType
-from typing import Annotated, Generic, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
-import orjson
 import stamina
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from msgspec import Meta, Struct
+from msgspec.json import Decoder, encode
 from yarl import URL
 
 from app.http_client import CallFailed, HttpClient, Reply
@@ -84,9 +83,10 @@ class HttpGateway:
 
     async def charge(self, payment: Payment) -> Charged | Declined:
         """Charge the payment, as `PaymentGateway.charge` says."""
-        terms: _Terms = {"amount": payment.amount, "currency": payment.currency}
-        body = {**terms, "token": payment.payment_token}
-        answer = await self._settle(_Request("charges", payment.order_id, terms, body, _CHARGE_ANSWER))
+        body: _Body = {"amount": payment.amount, "currency": payment.currency, "token": payment.payment_token}
+        answer = await self._settle(
+            _Request("charges", payment.order_id, payment.amount, payment.currency, body, _CHARGE_ANSWER)
+        )
         if isinstance(answer, _Decline):
             return Declined(order_id=payment.order_id, reference=answer.reason, at=datetime.now(UTC))
         return Charged(order_id=payment.order_id, reference=answer.id, at=datetime.now(UTC))
@@ -94,14 +94,15 @@ class HttpGateway:
     async def refund(self, payment: Payment) -> Refunded:
         """Give the charge of the payment back, as `PaymentGateway.refund` says."""
         key = f"{REFUND_PREFIX}{payment.order_id}"
-        body: _Terms = {"charge": payment.order_id, "amount": payment.amount}
-        terms = {**body, "currency": payment.currency}
-        answer = await self._settle(_Request("refunds", key, terms, body, _REFUND_ANSWER))
+        body: _Body = {"charge": payment.order_id, "amount": payment.amount}
+        answer = await self._settle(
+            _Request("refunds", key, payment.amount, payment.currency, body, _REFUND_ANSWER)
+        )
         return Refunded(order_id=payment.order_id, reference=answer.id, at=datetime.now(UTC))
 
     async def _settle(self, request: "_Request[A]") -> "A":
         try:
-            return await self._send(request)
+            return _read(request, await self._send(request))
         except _UNCLEAR as error:
             return await self._insist(request, error)
 
@@ -112,7 +113,7 @@ class HttpGateway:
                     if attempt.num == 1:
                         raise first  # was made already: nearly every call ends with it, and needs no retries
                     # Whatever went wrong before, were it a 503, is no proof that no money moved.
-                    return await self._find(request) or await self._send(request)
+                    return await self._find(request) or _read(request, await self._send(request))
         except _UNCLEAR as error:
             raise PaymentUnknown(f"{request}: no clear answer, the last was {error!r}") from error
         raise AssertionError("retries end with an answer or an error")
@@ -131,21 +132,20 @@ class HttpGateway:
     async def _find(self, request: "_Request[A]") -> "A | None":
         path = (self._url / request.path / request.key).raw_path
         reply = await self._call(request, HTTPMethod.GET, path)
-        return None if reply.status == HTTPStatus.NOT_FOUND else _read(request, reply)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            _check_header(request, reply)
+            return None
+        return _read(request, reply)
 
-    async def _send(self, request: "_Request[A]") -> "A":
-        path = self._paths[request.path]
-        return _read(request, await self._call(request, HTTPMethod.POST, path, orjson.dumps(request.body)))
+    def _send(self, request: "_Request[A]") -> Awaitable[Reply]:
+        return self._call(request, HTTPMethod.POST, self._paths[request.path], encode(request.body))
 
-    async def _call(
+    def _call(
         self, request: "_Request[A]", method: HTTPMethod, path: str, json: bytes | None = None
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         if self._client.closed:
             raise PaymentUnknown("the gateway is closed")
-        reply = await self._client.call(method, path, {KEY_HEADER: request.key}, json)
-        if _KEY_HEADER in reply.headers:
-            _check_key(request, reply, reply.headers[_KEY_HEADER].decode(errors="replace"))
-        return reply
+        return self._client.call(method, path, {KEY_HEADER: request.key}, json)
 
 
 class _Unclear(Exception):  # noqa: N818  # what came is no answer, yet the money may have moved
@@ -155,66 +155,74 @@ class _Unclear(Exception):  # noqa: N818  # what came is no answer, yet the mone
 _UNCLEAR = (CallFailed, TimeoutError, _Unclear)
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
+_Named = Annotated[str, Meta(min_length=1)]
 
+
+class _Answer(Struct, frozen=True):
     idempotency_key: str
     amount: int
     currency: str
 
 
-class _Charge(_Answer):
-    status: Literal["completed"]
-    id: Annotated[str, Field(min_length=1)]
+class _Charge(_Answer, frozen=True, tag_field="status", tag="completed"):
+    id: _Named
 
 
-class _Decline(_Answer):
-    status: Literal["declined"]
-    reason: Annotated[str, Field(min_length=1)]
+class _Decline(_Answer, frozen=True, tag_field="status", tag="declined"):
+    reason: _Named
 
 
-class _Refund(_Answer):
-    status: Literal["completed"]
-    id: Annotated[str, Field(min_length=1)]
+class _Refund(_Answer, frozen=True):
+    status: Literal["completed"]  # no tag: where there is one shape, an answer without it would do
+    id: _Named
     charge: str
 
 
 A = TypeVar("A", bound=_Answer)
 
-_CHARGE_ANSWER: TypeAdapter[_Charge | _Decline] = TypeAdapter(
-    Annotated[_Charge | _Decline, Field(discriminator="status")]
-)
-_REFUND_ANSWER = TypeAdapter(_Refund)
-
-_Terms = Mapping[str, str | int]
+_CHARGE_ANSWER = Decoder(_Charge | _Decline)
+_REFUND_ANSWER = Decoder(_Refund)
 
 
-@dataclass(frozen=True)
-class _Request(Generic[A]):
+_Body = Mapping[str, str | int]
+
+
+class _Request(NamedTuple, Generic[A]):
     path: str
     key: str
-    terms: _Terms  # what the answer must repeat
-    body: _Terms
-    shape: TypeAdapter[A]
+    amount: int
+    currency: str
+    body: _Body
+    shape: Decoder[A]
 
     def __str__(self) -> str:
         return f"{self.path}/{self.key}"  # without the body: it holds the token
 
 
 def _read(request: _Request[A], reply: Reply) -> A:
-    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER:
-        raise _Unclear(f"status {reply.status}")
+    _check_header(request, reply)
     if reply.status not in _ANSWERED:
-        raise GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.body)}")
+        raise _no_answer(request, reply)
     try:
-        answer = request.shape.validate_json(reply.body)
-    except ValidationError:
+        answer = request.shape.decode(reply.body)
+    except (ValueError, RecursionError):
         reply.distrust()
         raise _Unclear(f"status {reply.status} with a body of another shape: {_shown(reply.body)}") from None
     _check_key(request, reply, answer.idempotency_key)
-    if any(getattr(answer, name) != value for name, value in request.terms.items()):
+    if answer.amount != request.amount or answer.currency != request.currency:
         raise GatewayRefused(f"{request}: the key stands for other terms: {_shown(reply.body)}")
     return answer
+
+
+def _no_answer(request: _Request[A], reply: Reply) -> Exception:
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER:
+        return _Unclear(f"status {reply.status}")
+    return GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.body)}")
+
+
+def _check_header(request: _Request[A], reply: Reply) -> None:
+    if _KEY_HEADER in reply.headers:
+        _check_key(request, reply, reply.headers[_KEY_HEADER].decode(errors="replace"))
 
 
 def _check_key(request: _Request[A], reply: Reply, key: str) -> None:

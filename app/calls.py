@@ -18,6 +18,10 @@ from models.payment import Answer, Payment
 logger = logging.getLogger(__name__)
 
 
+WAITING_EACH = 4
+"""How many calls may wait for each that is under way."""
+
+
 class Calls:
     """Run the calls of this worker's open intents, at most `max_in_flight` at a time, each intent once."""
 
@@ -59,6 +63,10 @@ class Calls:
     def in_flight(self) -> int:
         """Return how many intents are queued or under way."""
         return len(self._open)
+
+    def has_room(self) -> bool:
+        """Tell whether few enough wait for their turn that more may be begun; the rest can wait in Kafka."""
+        return len(self._queue) < WAITING_EACH * self._settings.max_in_flight
 
     async def _call(self) -> None:
         while self._queue:

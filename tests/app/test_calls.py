@@ -293,3 +293,29 @@ async def test_idle_callers_take_up_new_calls_and_are_joined_by_others(
     provider.gate.clear()
     desk.start(*orders(8))
     await until(lambda: provider.under_way == 8)
+
+
+async def test_there_is_room_until_several_calls_wait_for_each_under_way_and_again_as_they_end(
+    narrow: Desk,
+) -> None:
+    names = orders(10)
+    narrow.start(*names[:1])
+    await turns()
+    room = []
+    for name in names[1:6]:
+        room.append(narrow.calls.has_room())
+        narrow.start(name)
+    assert (room, narrow.calls.has_room()) == ([True, True, True, True, False], False)
+    narrow.provider.gate.set()
+    await until(lambda: len(narrow.answers) == 6)
+    assert narrow.calls.has_room()
+
+
+async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: Desk) -> None:
+    names = orders(10)
+    provider.script = {name: [GatewayRefused("no such token")] for name in names}
+    provider.gate.set()
+    narrow.start(*names)
+    await until(lambda: len(provider.asked) == 10)
+    await turns()
+    assert narrow.calls.has_room()

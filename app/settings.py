@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]{1,100})?$")] = ""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_format: Annotated[str, Field(pattern="^(text|json)$")] = "text"
     web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
     payment: PaymentSettings = PaymentSettings()

@@ -1,6 +1,5 @@
 """The pipeline on the project's own delivery (app.delivery): a stage each, a batch at a time."""
 
-import logging
 import os
 import socket
 import sys
@@ -9,13 +8,14 @@ from pathlib import Path
 import faust
 import orjson
 
+from app import logs
 from app.delivery.batch import Batch, Place
 from app.delivery.batches import Batches
 from app.delivery.codec import MessageDecoder
 from app.delivery.stages import Delivery
 from app.delivery.state import State
 from app.settings import PREFIX, current
-from app.worker import QUIET
+from app.worker import spare_collector
 from bench import pipeline
 from bench.engines import command
 from bench.engines.messages import (
@@ -109,10 +109,9 @@ def main() -> None:
     _configure(options)
     from app.main import create  # noqa: PLC0415  # it reads the settings set above as it is imported
 
-    logging.basicConfig(level=logging.INFO)
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
     settings = current()
+    logs.set_up(settings)
+    spare_collector()
     settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     app = create(settings, MessageDecoder(MESSAGES))
     declare(app.delivery)

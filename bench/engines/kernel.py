@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import faust
-import orjson
 
 from app import logs
 from app.delivery.batch import Batch, Place
 from app.delivery.batches import Batches
-from app.delivery.codec import MessageDecoder
+from app.delivery.codec import Coder, MessageDecoder
 from app.delivery.stages import Delivery
 from app.delivery.state import State
 from app.settings import PREFIX, current
@@ -23,10 +22,15 @@ from bench.engines.messages import (
     FollowsOrder,
     OrderCompleted,
     OrderPlaced,
+    OrderRow,
     PaymentCompleted,
     StockDeducted,
+    StockRow,
 )
 from models.messages import Envelope
+
+STOCK_ROWS = Coder(StockRow)
+ORDER_ROWS = Coder(OrderRow)
 
 
 def declare(delivery: Delivery) -> None:
@@ -54,25 +58,25 @@ def declare(delivery: Delivery) -> None:
 
 def _deduct(batch: Batch, table: State, partition: int, order: OrderPlaced) -> None:
     key = order.sku.encode()
-    raw = batch.read(table, partition, key)
-    row = orjson.loads(raw) if raw else pipeline.first_row(order.sku)
-    row["available"] -= order.quantity
-    row["deducted"] += order.quantity
-    batch.write(table, partition, key, orjson.dumps(row), place=Place.LAST)
+    row = batch.load(table, partition, key, STOCK_ROWS) or StockRow(**pipeline.first_row(order.sku))
+    after = StockRow(
+        sku=row.sku, available=row.available - order.quantity, deducted=row.deducted + order.quantity
+    )
+    batch.save(table, partition, key, after, STOCK_ROWS, place=Place.LAST)
     batch.send(_follow(order, StockDeducted))
 
 
 def _complete(batch: Batch, table: State, partition: int, paid: PaymentCompleted) -> None:
-    row = {
-        "order_id": paid.order_id,
-        "status": "COMPLETED",
-        "sku": paid.sku,
-        "quantity": paid.quantity,
-        "amount": paid.amount,
-        "placed_at": paid.occurred_at,
-        "payment": paid.event_id,
-    }
-    batch.write(table, partition, paid.order_id.encode(), orjson.dumps(row), place=Place.LAST)
+    row = OrderRow(
+        order_id=paid.order_id,
+        status="COMPLETED",
+        sku=paid.sku,
+        quantity=paid.quantity,
+        amount=paid.amount,
+        placed_at=paid.occurred_at,
+        payment=paid.event_id,
+    )
+    batch.save(table, partition, paid.order_id.encode(), row, ORDER_ROWS, place=Place.LAST)
     batch.send(_follow(paid, OrderCompleted))
 
 

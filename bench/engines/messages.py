@@ -1,10 +1,12 @@
 """The pipeline's events as the project's own delivery has them: typed, and checked on the way in."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
 from models.messages import AboutOrder, AboutStock, Message
+from models.value import Value
 
 
 class OrderPlaced(AboutStock, frozen=True, kw_only=True, tag="orders-in"):
@@ -35,6 +37,26 @@ class PaymentCompleted(FollowsOrder, frozen=True, kw_only=True, tag="payment-com
 
 class OrderCompleted(FollowsOrder, frozen=True, kw_only=True, tag="order-completed"):
     """The order is over."""
+
+
+class StockRow(Value, frozen=True):
+    """Be the stock of one SKU."""
+
+    sku: str
+    available: int
+    deducted: int
+
+
+class OrderRow(Value, frozen=True):
+    """Be the final state of one order."""
+
+    order_id: str
+    status: str
+    sku: str
+    quantity: int
+    amount: int
+    placed_at: datetime
+    payment: str
 
 
 MESSAGES: Mapping[str, type[Message]] = MappingProxyType(

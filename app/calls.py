@@ -37,6 +37,7 @@ class Calls:
         self._queue: deque[tuple[int, Payment]] = deque()
         self._open: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
 
     def start(self, partition: int, payment: Payment) -> None:
         """Queue the call for an intent, unless it is queued or under way already."""
@@ -45,14 +46,17 @@ class Calls:
             return
         self._open.add(intent)
         self._queue.append((partition, payment))
-        if len(self._callers) < self._settings.max_in_flight:
+        if self._idle:
+            self._idle.pop().set_result(None)
+        elif len(self._callers) < self._settings.max_in_flight:
             caller = asyncio.ensure_future(self._call())
-            caller.add_done_callback(self._end)
+            caller.add_done_callback(_end_with)
             self._callers.add(caller)
 
     async def cancel(self) -> None:
         """Drop every call, queued or under way."""
         callers, self._callers = self._callers, set()
+        self._idle.clear()
         self._queue.clear()
         self._open.clear()
         for caller in callers:
@@ -69,7 +73,9 @@ class Calls:
         return len(self._queue) < WAITING_EACH * self._settings.max_in_flight
 
     async def _call(self) -> None:
-        while self._queue:
+        while True:
+            while not self._queue:  # others may have been quicker
+                await self._wait()
             partition, payment = self._queue.popleft()
             try:
                 answer = await self._ask(payment)
@@ -85,12 +91,17 @@ class Calls:
                 self._open.discard(_name(payment))
                 self._answer(partition, answer)
 
-    def _end(self, caller: asyncio.Task[None]) -> None:
-        """End the process with a caller that failed: its intent would be forgotten until the next restart."""
-        self._callers.discard(caller)
-        if not caller.cancelled() and (error := caller.exception()) is not None:
-            logger.critical("a call to the provider failed in a way nobody foresaw", exc_info=error)
-            die(repr(error))
+    def _wait(self) -> asyncio.Future[None]:
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        return waiter
+
+
+def _end_with(caller: asyncio.Task[None]) -> None:
+    """End the process with a caller that failed: its intent would be forgotten until the next restart."""
+    if not caller.cancelled() and (error := caller.exception()) is not None:
+        logger.critical("a call to the provider failed in a way nobody foresaw", exc_info=error)
+        die(repr(error))
 
 
 def _name(payment: Payment) -> str:

@@ -1,26 +1,28 @@
 """The simulated payment provider: a real HTTP server that fails to order, and its true ledger."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
-from uuid import uuid4
 
 import orjson
 import typer
+import uuid_utils
 import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from msgspec import Meta, Struct, to_builtins
+from msgspec.json import Decoder, encode
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.errors import SimulatorRefused
 from app.written import Written, json_bytes
@@ -39,7 +41,9 @@ _STOP_S = 2.0  # more than SLOW_S: a stop lets slow charges end
 _LOOK_S = 0.05
 _LINE_START = b'{"kind":"'
 
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
+_KEY_FORM = r"^[A-Za-z0-9._:-]{1,255}$"
+Key = Annotated[str, Field(pattern=_KEY_FORM)]
+_StoredKey = Annotated[str, Meta(pattern=_KEY_FORM)]
 Amount = Annotated[int, Field(ge=0)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Kind = Literal["charge", "refund"]
@@ -55,6 +59,9 @@ class Token(StrEnum):
     TIMEOUT = "tok_timeout"  # charges, but never answers a POST
     FLAKY = "tok_flaky"  # 503 twice, then completes
     DUPLICATE = "tok_duplicate"  # answers twice
+
+
+_TOKENS = frozenset(Token)
 
 
 class _Body(BaseModel):
@@ -76,7 +83,7 @@ class RefundRequest(_Body):
     amount: Amount
 
 
-class Entry(_Body):
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Be one line of the ledger: what was asked under a key and what came of it; `amount` in minor units.
 
     `charge` is the key of the charge that a refund gives back; only what is completed moved money.
@@ -84,14 +91,17 @@ class Entry(_Body):
 
     kind: Kind
     id: str
-    idempotency_key: Key
-    charge: Key | None = None
-    amount: Amount
-    currency: Currency
+    idempotency_key: _StoredKey
+    charge: _StoredKey | None = None
+    amount: Annotated[int, Meta(ge=0)]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
     token: str
     outcome: Literal["completed", "declined"] = "completed"
     reason: str | None = None
-    at: AwareDatetime
+    at: Annotated[datetime, Meta(tz=True)]
+
+
+_STORED = Decoder(Entry)
 
 
 class Refused(Exception):  # noqa: N818  # becomes an answer
@@ -152,7 +162,7 @@ class Ledger:
         return self._append(
             Entry(
                 kind="charge",
-                id=f"ch_{uuid4().hex}",
+                id=f"ch_{uuid_utils.uuid4().hex}",
                 idempotency_key=key,
                 amount=wanted.amount,
                 currency=wanted.currency,
@@ -177,7 +187,7 @@ class Ledger:
         return self._append(
             Entry(
                 kind="refund",
-                id=f"re_{uuid4().hex}",
+                id=f"re_{uuid_utils.uuid4().hex}",
                 idempotency_key=key,
                 charge=wanted.charge,
                 amount=wanted.amount,
@@ -201,7 +211,7 @@ class Ledger:
 
     def _append(self, entry: Entry) -> Entry:
         if self._file is not None:
-            self._file.write(entry.model_dump_json().encode() + b"\n")
+            self._file.write(encode(entry) + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         self._remember(entry)
@@ -215,7 +225,7 @@ class Ledger:
 
 
 def _reason_to_decline(token: str) -> str | None:
-    if token not in frozenset(Token):
+    if token not in _TOKENS:
         return "unknown_token"
     return "card_declined" if token == Token.DECLINED else None
 
@@ -231,14 +241,14 @@ def _carry_on(path: Path) -> tuple[BinaryIO, list[Entry]]:
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         if lines and _is_torn(lines[-1]):
             del lines[-1]  # a crash cut it off before anyone heard of it
-        entries = [Entry.model_validate_json(line) for line in lines]
+        entries = [_STORED.decode(line) for line in lines]
         file = path.open("ab")
         file.truncate(sum(map(len, lines)))
     except OSError as error:
         raise SimulatorRefused(
             f"{path} can't be kept as the ledger ({error.strerror}); name another file"
         ) from None
-    except ValidationError:
+    except (ValueError, RecursionError):
         raise SimulatorRefused(f"{path} holds something that is no ledger; name another file") from None
     return file, entries
 
@@ -256,16 +266,15 @@ class Load:
     most: int = 0
     total: int = 0
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count one request for as long as it is under way."""
+    def begin(self) -> None:
+        """Count a request that is under way from now on."""
         self.now += 1
         self.total += 1
         self.most = max(self.most, self.now)
-        try:
-            yield
-        finally:
-            self.now -= 1
+
+    def end(self) -> None:
+        """Count a request that is no longer under way."""
+        self.now -= 1
 
 
 LOAD = web.AppKey("LOAD", Load)
@@ -295,6 +304,9 @@ def run(port: int | None = None, ledger: Path | None = None, bind: str = HOST) -
     Raises:
         SimulatorRefused: the port is taken, or the ledger can't be used.
     """
+    # The ledger only grows: the collector would look through all of it, again and again.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     uvloop.run(_serve(bind, PORT if port is None else port, ledger))
 
 
@@ -348,9 +360,7 @@ class _Provider:
         return _answer(request, self._ledger.refund(_key(request), wanted), HTTPStatus.CREATED)
 
     async def list_entries(self, _: web.Request) -> web.StreamResponse:
-        return web.json_response(
-            {"entries": [entry.model_dump(mode="json") for entry in self._ledger.entries]}
-        )
+        return web.json_response({"entries": to_builtins(self._ledger.entries)})
 
     async def find_charge(self, request: web.Request) -> web.StreamResponse:
         return self._find("charge", request)
@@ -422,15 +432,20 @@ def _key(request: web.Request) -> str:
 
 @web.middleware
 async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    load = request.app[LOAD]
+    load.begin()
     try:
-        with request.app[LOAD].one():
-            response = await handler(request)
+        response = await handler(request)
     except Refused as refused:
         response = _problem(refused.status, refused.detail)
     except ValidationError as error:
         response = _problem_of_body(error)
     except web.HTTPException as error:  # no such path, no such method, too large
         response = _problem(HTTPStatus(error.status), error.reason)
+    finally:
+        load.end()
+    if isinstance(response, Written):  # with the key in it
+        return response
     if KEY_HEADER in request.headers:
         response.headers[KEY_HEADER] = request.headers[KEY_HEADER]
     return response

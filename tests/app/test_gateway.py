@@ -317,6 +317,9 @@ UNCLEAR = [
     (201, "[]"),
     (201, json.dumps({**RIGHT, "status": "pending"})),
     (201, json.dumps({**RIGHT, "amount": "500"})),
+    (201, json.dumps({**RIGHT, "amount": 500.0})),
+    (201, json.dumps({**RIGHT, "id": ""})),
+    (201, '{"nested":' + "[" * 100_000),
     (201, json.dumps({**RIGHT, "idempotency_key": "order-2"})),
     (402, json.dumps({"status": "declined", "reason": "not said whose"})),
 ]
@@ -326,6 +329,19 @@ UNCLEAR = [
 async def test_an_unclear_answer_is_no_answer(status: int, body: str) -> None:
     async with stub(first_then_right(status, body)) as url, HttpGateway(settings(url)) as gateway:
         assert (await gateway.charge(payment())).reference == "ch_1"
+
+
+@pytest.mark.parametrize("without", ["status", "charge"])
+async def test_a_refund_of_another_shape_is_no_answer(without: str) -> None:
+    right = {**RIGHT, "idempotency_key": "refund-order-1", "charge": "order-1"}
+    bodies = [{name: right[name] for name in right if name != without}, right]
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=404) if request.method == "GET" else web.json_response(bodies.pop(0))
+
+    async with stub(respond) as url, HttpGateway(settings(url)) as gateway:
+        assert (await gateway.refund(payment())).reference == "ch_1"
+    assert bodies == []
 
 
 @pytest.mark.parametrize("status", [409, 422, 404, 503])

@@ -286,6 +286,46 @@ async def test_a_call_that_takes_too_long_ends_with_its_connection(server: tuple
     client.close()
 
 
+async def test_each_call_over_a_kept_connection_has_its_own_time(server: tuple[Server, URL]) -> None:
+    played, url = server
+    client = HttpClient(url, limit=3, timeout_s=0.4)
+    await asyncio.gather(*(get(client) for _ in range(3)))
+    played.gate.clear()
+    loop = asyncio.get_running_loop()
+
+    async def wait_until_late(start_s: float) -> float:
+        await asyncio.sleep(start_s)
+        began = loop.time()
+        with pytest.raises(TimeoutError):
+            await get(client)
+        return loop.time() - began
+
+    waited = await asyncio.gather(*map(wait_until_late, (0.0, 0.1, 0.3)))
+    assert played.connections == 3
+    assert all(0.39 < each < 5 for each in waited), waited
+    played.gate.set()
+    await settled()
+    assert (await get(client)).body == b"ok"
+    client.close()
+
+
+async def test_an_answer_in_time_is_not_cut_by_the_time_of_the_call_before(
+    server: tuple[Server, URL],
+) -> None:
+    played, url = server
+    client = HttpClient(url, limit=1, timeout_s=0.5)
+    for _ in range(2):
+        await get(client)
+    await asyncio.sleep(0.3)
+    played.gate.clear()
+    call = asyncio.create_task(get(client))
+    await asyncio.sleep(0.3)
+    played.gate.set()
+    assert (await call).body == b"ok"
+    assert played.connections == 1
+    client.close()
+
+
 async def test_a_call_that_is_cancelled_ends_with_its_connection(client: HttpClient, played: Server) -> None:
     played.gate.clear()
     call = asyncio.create_task(get(client))

@@ -3,6 +3,9 @@
 A provider's answer is no record of a topic: it does not come again after a crash. So each batch writes,
 ahead of its payments, which of them have something to say; the next batch is begun only once all of it
 is said, and overwrites the list. Whoever recovers the partition reminds the payments on the list.
+
+Which payments still call for the provider is kept under keys of their own, so that a recovery need not look
+at every payment there ever was.
 """
 
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ state = delivery.table("payments")
 coder = Coder(Payment)
 
 PAYMENT = b"payment/"
+OPEN = b"open/"
 UNTOLD = b"untold"
 
 _order_ids = Decoder(list[str])
@@ -29,9 +33,14 @@ def load_payment(batch: Batch, partition: int, order_id: str) -> Payment | None:
 
 
 def save_payment(batch: Batch, partition: int, payment: Payment) -> None:
-    """Write the payment with the batch, and remember that it may have something to say."""
-    key = PAYMENT + payment.order_id.encode()
-    batch.save(state, partition, key, payment, coder, place=Place.LAST)
+    """Write the payment with the batch, and remember that it is open, or that it may have something to say.
+
+    It is no longer found open only behind the row that says what became of it: a crash that kept the one
+    and not the other would leave an intent that nobody takes up.
+    """
+    name = payment.order_id.encode()
+    batch.save(state, partition, PAYMENT + name, payment, coder, place=Place.LAST)
+    batch.write(state, partition, OPEN + name, b"1" if payment.open else None, place=Place.LAST)
     if not payment.open:
         untold = _append(batch.written(state, partition, UNTOLD), payment.order_id)
         batch.write(state, partition, UNTOLD, untold, place=Place.FIRST)
@@ -40,9 +49,9 @@ def save_payment(batch: Batch, partition: int, payment: Payment) -> None:
 def find_open() -> Iterator[tuple[int, Payment]]:
     """Yield the payments of this worker's partitions that still call for the provider."""
     for partition in sorted(state.partitions()):
-        for _, raw in state.scan(partition, PAYMENT):
-            payment = coder.decode(raw)
-            if payment.open:
+        for key, _ in state.scan(partition, OPEN):
+            payment = state.load(partition, PAYMENT + key.removeprefix(OPEN), coder)
+            if payment is not None and payment.open:
                 yield partition, payment
 
 

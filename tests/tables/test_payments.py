@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from app.delivery.batch import Batch
 from models.payment import Payment, PaymentStatus
-from tables.payments import find_untold, save_payment
+from tables.payments import coder, find_open, find_untold, save_payment
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,5 +43,40 @@ def test_a_batch_that_has_nothing_to_say_leaves_no_list(monkeypatch: Any) -> Non
     batch = Batch(())
     save_payment(batch, 0, payment("open", PaymentStatus.CHARGING))
     (records,) = batch.rows().values()
-    assert [record["key"] for record in records] == [b"payment/open"]
+    assert [record["key"] for record in records] == [b"payment/open", b"open/open"]
     assert list(find_untold()) == []
+
+
+def test_open_payments_are_found_again_and_those_that_were_answered_are_not(monkeypatch: Any) -> None:
+    batch = Batch(())
+    for name in ("answered", "open", "refunding"):
+        save_payment(batch, 0, payment(name, PaymentStatus.CHARGING))
+    save_payment(batch, 0, payment("answered", PaymentStatus.COMPLETED))
+    save_payment(batch, 0, payment("refunding", PaymentStatus.REFUNDING))
+    (records,) = batch.rows().values()
+    rows = {record["key"]: record["value"] for record in records if record["value"] is not None}
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+    monkeypatch.setattr("app.delivery.state.State.get", lambda _, __, key: rows.get(key))
+    monkeypatch.setattr(
+        "app.delivery.state.State.scan",
+        lambda _, __, prefix: iter([row for row in rows.items() if row[0].startswith(prefix)]),
+    )
+    assert [(found.order_id, found.status) for _, found in find_open()] == [
+        ("open", PaymentStatus.CHARGING),
+        ("refunding", PaymentStatus.REFUNDING),
+    ]
+
+
+@pytest.mark.parametrize("first", [PaymentStatus.CHARGING, PaymentStatus.COMPLETED])
+def test_whatever_a_crash_keeps_of_a_batch_no_open_payment_is_lost(
+    first: PaymentStatus,
+) -> None:
+    """A payment is open in the rows that a crash keeps, or its row says what became of it."""
+    batch = Batch(())
+    save_payment(batch, 0, payment("one", first))
+    save_payment(batch, 0, payment("one", PaymentStatus.COMPLETED))
+    (records,) = batch.rows().values()
+    kept = {b"payment/one": coder.encode(payment("one", PaymentStatus.CHARGING)), b"open/one": b""}
+    for record in records:
+        kept[record["key"]] = record["value"]
+        assert kept[b"open/one"] is not None or not coder.decode(kept[b"payment/one"]).open

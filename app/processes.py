@@ -51,6 +51,12 @@ class Command:
             )
 
     @property
+    def pid(self) -> int:
+        """Return the id of the process, which must have been started."""
+        assert self._process is not None, "it was never started"
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """Return how the process ended, None while it runs or was never started."""
         return None if self._process is None else self._process.poll()
@@ -97,6 +103,15 @@ class Command:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+    def wait_until_done(self, timeout_s: float) -> int | None:
+        """Wait for a process that ends by itself; None where the time was over first."""
+        if self._process is None:
+            return None
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def last_lines(self, count: int = 15) -> str:
         """Return the end of what the process wrote."""

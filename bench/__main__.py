@@ -4,7 +4,7 @@ import signal
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -16,18 +16,33 @@ from bench.scenario import Bench, Row, Scenario, medians, scenarios
 
 INTERRUPTED = 130
 REPETITIONS = 3
+STEADY_S = 20
+QUICK_STEADY_S = 3
 
 WIDTH = 100
+
+
+class How(NamedTuple):
+    """Be how to measure: how often, which subjects alone, for how long, and whether small."""
+
+    repetitions: int
+    only: frozenset[str]
+    steady_s: int
+    quick: bool
+
 
 console = Console(width=None if Console().is_terminal else WIDTH)
 
 
-def main(
+def main(  # noqa: PLR0913  # an option each
     names: Annotated[list[str] | None, typer.Argument(metavar="SCENARIO", help="All, unless named.")] = None,
     repetitions: Annotated[
         int, typer.Option(min=1, max=20, help="Measure everything so often.")
     ] = REPETITIONS,
     only: Annotated[list[str] | None, typer.Option(help="Measure this subject alone; repeatable.")] = None,
+    steady: Annotated[
+        int, typer.Option(min=1, max=600, help="Offer each rate of `saga` for so many seconds.")
+    ] = STEADY_S,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Small and once: does it run at all?")] = False,
     show_list: Annotated[bool, typer.Option("--list", help="Only say which scenarios there are.")] = False,
@@ -45,30 +60,31 @@ def main(
     if unknown := set(only or ()) - {subject for each in chosen.values() for subject in each.SUBJECTS}:
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: no such subject; see --list")
     try:
-        raise typer.Exit(_run(chosen, 1 if quick else repetitions, frozenset(only or ()), quick=quick))
+        how = How(
+            1 if quick else repetitions, frozenset(only or ()), QUICK_STEADY_S if quick else steady, quick
+        )
+        raise typer.Exit(_run(chosen, how))
     except KeyboardInterrupt:
         typer.echo("interrupted: no results are written, nothing is left running", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _run(chosen: dict[str, Scenario], repetitions: int, only: frozenset[str], *, quick: bool) -> int:
+def _run(chosen: dict[str, Scenario], how: How) -> int:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     where = machine.describe()
     measured: dict[str, tuple[Scenario, list[Row]]] = {}
     for scenario in chosen.values():
         logs = report.RESULTS / f"{name}-logs" / scenario.NAME
-        rows = _measure(scenario, logs, repetitions, only, quick=quick)
+        rows = _measure(scenario, logs, how)
         measured[scenario.NAME] = scenario, rows
         _show(scenario, rows)
-    settings = {"repetitions": repetitions, "quick": quick, "only": sorted(only)}
+    settings = {**how._asdict(), "only": sorted(how.only)}
     path = report.save(report.document(where, settings, measured), name)
     console.print(f"written to {path}", highlight=False)
     return int(any(row.note for _, rows in measured.values() for row in rows))
 
 
-def _measure(
-    scenario: Scenario, logs: Path, repetitions: int, only: frozenset[str], *, quick: bool
-) -> list[Row]:
+def _measure(scenario: Scenario, logs: Path, how: How) -> list[Row]:
     """Run one scenario on a broker of its own; all but the logs is gone afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="order-saga-bench-") as scratch,
@@ -79,16 +95,17 @@ def _measure(
             broker=kafka,
             scratch=Path(scratch),
             logs=logs,
-            repetitions=repetitions,
-            quick=quick,
-            only=only,
+            repetitions=how.repetitions,
+            quick=how.quick,
+            only=how.only,
+            steady_s=how.steady_s,
             say=lambda text: status.update(f"{scenario.NAME}: {text}"),
         )
         rows = []
         for row in scenario.run(bench):
             rows.append(row)
             console.print(
-                f"{scenario.NAME}: {row.subject}, repetition {row.repetition} of {repetitions}: done"
+                f"{scenario.NAME}: {row.subject}, repetition {row.repetition} of {how.repetitions}: done"
             )
         return rows
 

@@ -46,6 +46,7 @@ class Bench:
     repetitions: int
     quick: bool
     only: frozenset[str]
+    steady_s: int
     say: Callable[[str], None]
 
     def chosen(self, subjects: Sequence[str]) -> tuple[str, ...]:

@@ -40,3 +40,11 @@ def test_the_machine_is_named_as_the_kernel_names_it() -> None:
 
 def test_only_packages_that_are_installed_have_a_version() -> None:
     assert set(machine.versions("orjson", "no-such-package-at-all")) == {"orjson"}
+
+
+def test_memory_that_is_held_now_is_the_resident_set() -> None:
+    assert accounting.rss_kib_of(STATUS) == 400_000
+
+
+def test_busy_is_whatever_is_not_idle_and_guests_are_not_counted_twice() -> None:
+    assert accounting.busy_ticks_of("cpu  1 2 4 1000 2000 8 16 32 64 128\ncpu0 9 9 9\n") == 63

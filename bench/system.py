@@ -1,0 +1,236 @@
+"""The whole system for a scenario: topics, the simulator and one worker, all real processes."""
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from confluent_kafka import Producer
+
+from app import topics
+from app.errors import Failure
+from app.processes import Command
+from app.settings import load
+from bench import accounting
+from bench.kafka import Kafka
+from bench.orders import INPUTS, Record
+from bench.process import ROOT
+from bench.scenario import Bench
+from models.events import OrderCancelled, OrderCompleted, OrderCreated
+
+HOST = "127.0.0.1"
+GROUP = "orders"
+"""The group of the workers: the name of their Faust app."""
+
+PLACED = (OrderCreated.type,)
+ENDS = (OrderCompleted.type, OrderCancelled.type)
+
+START_S = 60.0
+FLUSH_S = 60.0
+LOOK_EVERY_S = 0.1
+POLL_EVERY = 10_000
+
+
+class Cpu(NamedTuple):
+    """Be the CPU time that has been used so far, in seconds; `machine` is everybody's."""
+
+    worker: float
+    simulator: float
+    broker: float
+    machine: float
+
+    def since(self, before: "Cpu") -> "Cpu":
+        """Return what was used since then."""
+        return Cpu(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+class System:
+    """Be one system on the scenario's broker, with topics of its own; as a context manager, gone in the end.
+
+    The worker is not running before `start_worker`.
+    """
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._bench = bench
+        self._folder = bench.scratch / name
+        self._logs = bench.logs / name
+        # The file's settings, so that what is measured is what a user gets.
+        self.settings = load(ROOT / "faust.yml").model_copy(update={"broker": bench.broker.bootstrap})
+        self.kafka = Kafka(bench.broker.bootstrap, self.settings.partitions)
+        self.provider_url = f"http://{HOST}:{_free_port()}"
+        self.url = f"http://{HOST}:{_worker_port()}"
+        self.exit_codes: list[int | None] = []
+        port = self.provider_url.rpartition(":")[2]
+        self._simulator = Command("simulator", "--port", port, log=self._logs / "simulator.log")
+        self._worker = self._new_worker()
+
+    def __enter__(self) -> Self:
+        """Begin with new topics and an empty ledger.
+
+        Raises:
+            Failure: a part does not start.
+        """
+        self.kafka.delete_topics()
+        topics.ensure(self.settings)
+        self.kafka.await_no_offsets(GROUP, INPUTS)
+        self._simulator.start()
+        self._simulator.wait_for(f"{self.provider_url}/charges", START_S)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.kill()
+        self._simulator.kill()
+
+    @property
+    def worker(self) -> Command:
+        """Return the worker's process."""
+        return self._worker
+
+    @property
+    def worker_log(self) -> Path:
+        """Return the file that has what every worker of this system wrote."""
+        return self._worker.log
+
+    def start_worker(self, timeout_s: float = START_S) -> float:
+        """Start the worker, and return how many seconds it took until it was ready.
+
+        Raises:
+            Failure: it was not in time.
+        """
+        self._worker = self._new_worker()
+        start = time.monotonic()
+        self._worker.start()
+        self._worker.wait_for(f"{self.url}/health/ready", timeout_s)
+        return time.monotonic() - start
+
+    def stop_worker(self) -> None:
+        """Stop the worker as its process manager would."""
+        self.exit_codes.append(self._worker.stop())
+
+    def forget(self) -> None:
+        """Delete the folder with the worker's state; it must not run."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def command(self, *arguments: str, log: str) -> Command:
+        """Return another command of the application, which knows where this system is."""
+        environment = {"ORDERS_BROKER": self.settings.broker}
+        return Command(*arguments, log=self._logs / log, environment=environment)
+
+    def path(self, name: str) -> Path:
+        """Return where a scenario may put a file."""
+        return self._logs / name
+
+    def produce(self, records: Iterable[Record]) -> int:
+        """Put records into Kafka, and return how many, once it has them.
+
+        Raises:
+            Failure: it does not take them in time.
+        """
+        producer = Producer(
+            {
+                "bootstrap.servers": self.settings.broker,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": self.settings.kafka.compression,
+                "partitioner": "murmur2_random",  # as the workers compute it
+                "linger.ms": 20,
+                "log_level": 3,
+            }
+        )
+        count = 0
+        for count, record in enumerate(records, 1):
+            while True:
+                try:
+                    producer.produce(record.topic, record.value, record.key)
+                    break
+                except BufferError:  # it holds as much as it may: let it send
+                    producer.poll(LOOK_EVERY_S)
+            if count % POLL_EVERY == 0:
+                producer.poll(0)
+        if left := producer.flush(FLUSH_S):
+            raise Failure(f"Kafka has not taken {left} records within {FLUSH_S} s")
+        return count
+
+    def count(self, names: tuple[str, ...]) -> int:
+        """Return how many records these topics have."""
+        return self.kafka.count(names)
+
+    def settle(self, what: str, timeout_s: float) -> None:
+        """Wait until every order has its end, and all that workers read is committed.
+
+        Raises:
+            Failure: it took longer than it may, or the worker has ended.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (self._is_settled() and self._is_settled()):  # a message may be between two topics
+            self.require_worker()
+            if time.monotonic() > deadline:
+                ended, placed = self.count(ENDS), self.count(PLACED)
+                raise Failure(f"{what}: {ended:,} of {placed:,} orders after {timeout_s:.0f} s")
+            time.sleep(LOOK_EVERY_S)
+
+    def require_worker(self) -> None:
+        """Make sure that the worker runs.
+
+        Raises:
+            Failure: it has ended; with the last lines that it wrote.
+        """
+        if self._worker.exit_code is not None:
+            raise Failure(
+                f"{self._worker} ended with code {self._worker.exit_code}:\n{self._worker.last_lines()}"
+            )
+
+    def cpu(self) -> Cpu:
+        """Return what each process has used so far."""
+        return Cpu(
+            accounting.cpu_s(self._worker.pid),
+            accounting.cpu_s(self._simulator.pid),
+            accounting.cpu_s(self._bench.broker.pid),
+            accounting.machine_busy_s(),
+        )
+
+    @property
+    def rss_mib(self) -> float:
+        """Return the memory that the worker holds."""
+        return accounting.rss_mib(self._worker.pid)
+
+    @property
+    def peak_rss_mib(self) -> float:
+        """Return the most memory that the worker has held since its start."""
+        return accounting.peak_rss_mib(self._worker.pid)
+
+    def _is_settled(self) -> bool:
+        return self.count(ENDS) >= self.count(PLACED) and self.kafka.is_committed(GROUP, INPUTS)
+
+    def _new_worker(self) -> Command:
+        port = self.url.rpartition(":")[2]
+        environment = {
+            "ORDERS_BROKER": self.settings.broker,
+            "ORDERS_PAYMENT__URL": self.provider_url,
+            "ORDERS_DATA_DIR": str(self._folder),
+            "ORDERS_WORKER_ID": "bench",
+            "ORDERS_CONFIG": os.fspath(ROOT / "faust.yml"),
+        }
+        return Command("worker", "--web-port", port, log=self._logs / "worker.log", environment=environment)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@cache
+def _worker_port() -> int:
+    """Return the same port for the workers of all trials.
+
+    Their member of the group outlives them for its session, and Faust holds the next one to its address.
+    """
+    return _free_port()

@@ -24,6 +24,10 @@ GC_THRESHOLDS = (100_000, 20, 100)
 """Objects made and not freed before the youngest are looked through; how often that goes on to older ones."""
 
 
+SWITCH_S = 0.001
+"""How long a thread with news from Kafka may be kept waiting by the loop; Python's own 5 ms add up."""
+
+
 def run() -> None:
     """Run the worker until it is told to stop; exits with the worker's code.
 
@@ -43,6 +47,7 @@ def run() -> None:
     for package in PACKAGES:
         _import_all(package)
     spare_collector()
+    sys.setswitchinterval(SWITCH_S)
     worker = faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True, override_logging=False)
     sys.exit(worker.execute_from_commandline())
 

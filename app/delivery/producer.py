@@ -7,6 +7,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -49,13 +50,23 @@ Offsets = dict[tuple[str, int], int]
 
 
 class BatchProducer:
-    """Publish batches, idempotently and with every replica's acknowledgement."""
+    """Publish batches, idempotently and with every replica's acknowledgement, for one stage at a time.
+
+    There are two librdkafka producers, for two ways to learn that all is acknowledged. Each call back takes
+    Python's one lock, for which it waits while the loop is busy; a hundred of them a batch took a second.
+    Records whose partition is given, rows mostly, are called back about once for each partition, for the
+    offset. Those that go by their keys, messages, are called back about when one fails; for all the rest
+    a thread waits without the lock.
+    """
 
     def __init__(self, settings: Settings, *, give_up_after_ms: int = FOR_EVER) -> None:
-        self._producer = Producer(_configuration(settings, give_up_after_ms), logger=logger)
+        configuration = _configuration(settings, give_up_after_ms)
+        self._placed = Producer(configuration, logger=logger)
+        self._keyed = Producer(configuration | {"delivery.report.only.error": True}, logger=logger)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="producer", daemon=True)
         self._thread.start()
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="producer-flush")
 
     async def publish(self, bundles: Bundles) -> Offsets:
         """Send the records, in order by partition, and return once all are acknowledged.
@@ -63,22 +74,20 @@ class BatchProducer:
         Raises:
             Unacknowledged: at least one was not, or there is no room to send it.
         """
-        if not bundles:
-            return {}
         receipt = _Receipt()
         try:
-            for (topic, partition), bundle in bundles.items():
-                self._send(topic, partition, bundle, receipt)
+            keyed = [self._send(*where, bundle, receipt) for where, bundle in bundles.items()]
         except KafkaException as error:
             cause: KafkaError = error.args[0]
             ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
             raise Unacknowledged(cause.str(), fatal=ended) from error
-        receipt.complete()
-        return await receipt.future
+        if any(keyed):
+            await asyncio.get_running_loop().run_in_executor(self._flusher, self._flush)
+        return await receipt.offsets()
 
     async def reaches_broker(self, timeout_s: float) -> bool:
         """Tell whether the broker answers a question within this time."""
-        ask = partial(self._producer.list_topics, timeout=timeout_s)
+        ask = partial(self._placed.list_topics, timeout=timeout_s)
         try:
             await asyncio.get_running_loop().run_in_executor(None, ask)
         except KafkaException:
@@ -88,28 +97,40 @@ class BatchProducer:
     def close(self) -> None:
         """Let go of the broker; what is not acknowledged by now is not waited for."""
         self._closing.set()
-        self._producer.purge()
+        self._placed.purge()
+        self._keyed.purge()
         self._thread.join()
+        self._flusher.shutdown()
 
-    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> None:
-        if partition == ANYWHERE:  # each may be the last of its partition
-            sent = self._producer.produce_batch(topic, bundle, on_delivery=receipt.expect(len(bundle)))
+    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> bool:
+        """Hand the bundle over; tell whether its records go by their keys."""
+        if partition == ANYWHERE:
+            sent = self._keyed.produce_batch(topic, bundle, on_delivery=receipt.refuse)
         elif any("headers" in record for record in bundle):
             sent = len(bundle)
             for record in bundle:  # librdkafka takes headers one record at a time
-                self._producer.produce(topic, partition=partition, callback=receipt.expect(1), **record)
+                self._placed.produce(topic, partition=partition, callback=receipt.expect(), **record)
         else:
             # A partition is acknowledged in its order, and the loss of one record fails those behind it.
-            bundle[-1]["callback"] = receipt.expect(1)
-            sent = self._producer.produce_batch(topic, bundle, partition)
+            bundle[-1]["callback"] = receipt.expect()
+            sent = self._placed.produce_batch(topic, bundle, partition)
         if sent < len(bundle):
             raise KafkaException(next(record["_error"] for record in bundle if "_error" in record))
+        return partition == ANYWHERE
 
     def _serve(self) -> None:
         while not self._closing.is_set():
             try:
-                self._producer.poll(POLL_S)
+                self._placed.poll(POLL_S)
             except KafkaException as error:  # the end of the producer, but not of what it has to report
+                logger.critical("the producer can send nothing any more: %s", error)
+
+    def _flush(self) -> None:
+        left = 1
+        while left:
+            try:
+                left = self._keyed.flush(POLL_S)
+            except (KafkaException, SystemError) as error:  # the latter where one is raised amid a call back
                 logger.critical("the producer can send nothing any more: %s", error)
 
 
@@ -117,29 +138,41 @@ Callback = Callable[[KafkaError | None, Message], None]
 
 
 class _Receipt:
-    """Gather the acknowledgements of one batch.
+    """Gather what is said about one batch.
 
-    They come in by another thread, perhaps while the batch is still being sent.
+    It is said by other threads, perhaps while the batch is still being sent.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Offsets] = self._loop.create_future()
+        self._future: asyncio.Future[None] = self._loop.create_future()
         self._expected = 0
         self._come = 0
         self._complete = False
         self._offsets: Offsets = {}
         self._error: KafkaError | None = None
 
-    def expect(self, count: int) -> Callback:
-        """Return what is to be called with each of so many more acknowledgements."""
-        self._expected += count
+    def expect(self) -> Callback:
+        """Return what is to be called with one more acknowledgement."""
+        self._expected += 1
         return self._acknowledge
 
-    def complete(self) -> None:
-        """Say that no more acknowledgements are to be expected."""
+    def refuse(self, error: KafkaError | None, _message: Message) -> None:
+        """Remember that a record was not acknowledged."""
+        self._error = self._error or error
+
+    async def offsets(self) -> Offsets:
+        """Return the last offsets, once all that is expected has come.
+
+        Raises:
+            Unacknowledged: a record was not.
+        """
         self._complete = True
         self._look()
+        await self._future
+        if self._error is not None:
+            raise Unacknowledged(self._error.str(), fatal=self._error.fatal())
+        return self._offsets
 
     def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -154,12 +187,8 @@ class _Receipt:
             self._loop.call_soon_threadsafe(self._resolve)
 
     def _resolve(self) -> None:
-        if self.future.done():
-            return
-        if self._error is not None:
-            self.future.set_exception(Unacknowledged(self._error.str(), fatal=self._error.fatal()))
-        else:
-            self.future.set_result(self._offsets)
+        if not self._future.done():
+            self._future.set_result(None)
 
 
 def _configuration(settings: Settings, give_up_after_ms: int) -> dict[str, Any]:

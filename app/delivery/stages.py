@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import faust
@@ -40,23 +39,21 @@ class Delivery:
         settings: Settings,
         decode: MessageDecoder = decode,
         new_source: Callable[[Settings, str], Source] = Source,
+        new_producer: Callable[[Settings], BatchProducer] = BatchProducer,
     ) -> None:
         self._app = app
         self._decode = decode
         self._new_source = new_source
+        self._new_producer = new_producer
         self.settings = settings
         self.tables: dict[str, State] = {}
         self._reads: dict[str, frozenset[str]] = {}
         self._running: dict[str, Batches] = {}
         self._sources: dict[str, Source] = {}
+        self._producers: dict[str, BatchProducer] = {}
         self._moving = asyncio.Lock()
         self.progress = Progress()
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
-
-    @cached_property
-    def producer(self) -> BatchProducer:
-        """Return the producer of states and messages, which never gives a record up."""
-        return BatchProducer(self.settings)
 
     def table(self, name: str) -> State:
         """Declare a table; its changelog is named after it."""
@@ -102,7 +99,9 @@ class Delivery:
 
     async def reaches_broker(self) -> bool:
         """Tell whether Kafka answers this worker."""
-        return await self.producer.reaches_broker(ANSWER_S)
+        return any(
+            await asyncio.gather(*(each.reaches_broker(ANSWER_S) for each in self._producers.values()))
+        )
 
     async def resume(self, positions: Mapping[TP, int | None], require_current: Callable[[], None]) -> None:
         """Have each stage work on its partitions of these, from these offsets on.
@@ -139,8 +138,9 @@ class Delivery:
 
     async def _run(self, stage: Stage, has_room: Callable[[], bool]) -> None:
         source = self._new_source(self.settings, stage.__name__)
+        producer = self._producers[stage.__name__] = self._new_producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, has_room)
-        batches = Batches(source, self.producer, self.progress, self._decode, bounds)
+        batches = Batches(source, producer, self.progress, self._decode, bounds)
         self._sources[stage.__name__], self._running[stage.__name__] = source, batches
         try:
             await self._supervise(stage, batches)

@@ -274,10 +274,12 @@ class Worker:
         settings = Settings(delivery=DeliverySettings(**cast("Any", bounds)))
         self.source = FakeSource(settings.delivery.batch_records)
         self.delivery = Delivery(
-            cast("Any", self.app), settings, new_source=lambda _settings, _stage: cast("Any", self.source)
+            cast("Any", self.app),
+            settings,
+            new_source=lambda _settings, _stage: cast("Any", self.source),
+            new_producer=lambda _settings: cast("Any", self.producer),
         )
         self.delivery.progress = RecordingProgress(log)
-        vars(self.delivery)["producer"] = self.producer
         self.delivery.stage(InventoryRestocked)(self.restock)
         self.task: asyncio.Task[None] | None = None
 

@@ -77,7 +77,7 @@ def records(settings: Settings, topic: str, partition: int, count: int) -> list[
 
 
 async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
-    producer: BatchProducer, topic: str
+    producer: BatchProducer, settings: Settings, topic: str
 ) -> None:
     keys: set[str] = set()
 
@@ -87,12 +87,14 @@ async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
         keys.add(key)
 
     collect()
-    chosen = await asyncio.gather(
-        *(producer.publish({(topic, ANYWHERE): [record(key.encode(), b"")]}) for key in keys)
-    )
-    partitions = {
-        key: partition for key, offsets in zip(keys, chosen, strict=True) for _, partition in offsets
-    }
+    await producer.publish({(topic, ANYWHERE): [record(key.encode(), b"") for key in keys]})
+    consumer = Consumer({"bootstrap.servers": settings.broker, "group.id": "none"})
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+    try:
+        found = consumer.consume(len(keys), KAFKA_S)
+    finally:
+        consumer.close()
+    partitions = {(each.key() or b"").decode(): each.partition() for each in found}
     assert partitions == {key: partition_of(key, PARTITIONS) for key in keys}
     assert len(set(partitions.values())) > 1, "keys that all go the same way prove nothing"
 
@@ -136,6 +138,19 @@ async def test_a_record_that_is_too_large_is_not_acknowledged_and_harms_no_later
         await producer.publish({(topic, 0): [record(b"key", b"x" * 3_000_000)]})
     assert not verdict.value.fatal
     assert await producer.publish({(topic, 0): [record()]}) == {(topic, 0): 0}
+
+
+async def test_a_message_that_kafka_refuses_fails_its_batch(settings: Settings, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.broker})
+    small = f"{topic}-small"
+    admin.create_topics([NewTopic(small, 2, 1, config={"max.message.bytes": "1000"})])[small].result(KAFKA_S)
+    own = BatchProducer(settings)
+    try:
+        await own.publish({(small, ANYWHERE): [record(b"%d" % number, b"ok") for number in range(50)]})
+        with pytest.raises(Unacknowledged):
+            await own.publish({(small, ANYWHERE): [record(), record(value=os.urandom(5_000)), record()]})
+    finally:
+        own.close()
 
 
 async def test_a_record_that_kafka_refuses_fails_those_behind_it(settings: Settings, topic: str) -> None:

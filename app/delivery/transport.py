@@ -4,7 +4,8 @@ Records and changelogs are read with librdkafka, so aiokafka fetches nothing her
 up, the batches in hand are finished and their offsets committed: Faust 0.15.3 forgets what it has not yet
 committed as soon as a rebalance begins. Leans on faust 0.15.3's `Consumer.wait_empty`, `getmany`,
 `force_commit`, `perform_seek`, `verify_all_partitions_active`, `_commit`, `_thread`, and on aiokafka 0.14's
-`AIOKafkaConsumer._fetcher._fetch_task` and `_coordinator.fetch_committed_offsets`.
+`AIOKafkaConsumer._fetcher._fetch_task` and `_coordinator`: `fetch_committed_offsets`, `_push_error_to_user`,
+`_coordination_task`.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # 
         """Start as Faust does, and end the fetching that aiokafka has begun by itself."""
         await super().on_start()
         self._consumer._fetcher._fetch_task.cancel()  # noqa: SLF001
+        coordinator = self._consumer._coordinator  # noqa: SLF001
+        coordinator._push_error_to_user = _refused  # noqa: SLF001
+        coordinator._coordination_task.add_done_callback(_end_with)  # noqa: SLF001
 
     async def committed(self, partitions: list[TP]) -> dict[TP, int]:
         """Return the offsets that the group has committed, in one question, for those that have one."""
@@ -79,6 +83,20 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped her
         if done:
             progress.save(due)
         return bool(done)
+
+
+async def _refused(error: Exception) -> None:
+    """End the process: aiokafka would wait until somebody asks it for records, which nobody does here."""
+    die(f"Kafka does not let this worker into its group: {error!r}")
+
+
+def _end_with(membership: "asyncio.Task[None]") -> None:
+    """End the process with its membership: it would stay up, own nothing and never be ready."""
+    if not membership.cancelled() and (error := membership.exception()) is not None:
+        die(
+            f"this worker is not in its group any more: {error!r}. Does another one run under its worker_id,"
+            " or has it come back within its session with another web.host or web.port?"
+        )
 
 
 class Transport(aiokafka.Transport):  # type: ignore[misc]  # Faust is untyped here

@@ -24,7 +24,7 @@ async def ask(payment: Payment) -> Answer:
 calls = Calls(ask, partial(delivery.answer, "payments"), current().payment)
 
 
-@delivery.stage(commands.RequestPayment, commands.RequestPaymentRefund, has_room=calls.has_room)
+@delivery.stage(commands.RequestPayment, commands.RequestPaymentRefund, room=calls.room)
 async def payments(batches: Batches) -> None:
     """Record the intent, call the provider, record the answer, and say what came of it."""
     async for batch in batches:

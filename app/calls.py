@@ -38,6 +38,8 @@ class Calls:
         self._open: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
+        self.room = asyncio.Event()  # for more to be begun; the rest can wait in Kafka
+        self._note_room()
 
     def start(self, partition: int, payment: Payment) -> None:
         """Queue the call for an intent, unless it is queued or under way already."""
@@ -45,7 +47,7 @@ class Calls:
         if intent in self._open:
             return
         self._open.add(intent)
-        self._queue.append((partition, payment))
+        self._put(partition, payment)
         if self._idle:
             self._idle.pop().set_result(None)
         elif len(self._callers) < self._settings.max_in_flight:
@@ -59,6 +61,7 @@ class Calls:
         self._idle.clear()
         self._queue.clear()
         self._open.clear()
+        self._note_room()
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
@@ -68,22 +71,33 @@ class Calls:
         """Return how many intents are queued or under way."""
         return len(self._open)
 
-    def has_room(self) -> bool:
-        """Tell whether few enough wait for their turn that more may be begun; the rest can wait in Kafka."""
-        return len(self._queue) < WAITING_EACH * self._settings.max_in_flight
+    def _put(self, partition: int, payment: Payment) -> None:
+        self._queue.append((partition, payment))
+        self._note_room()
+
+    def _next(self) -> tuple[int, Payment]:
+        queued = self._queue.popleft()
+        self._note_room()
+        return queued
+
+    def _note_room(self) -> None:
+        if len(self._queue) < WAITING_EACH * self._settings.max_in_flight:
+            self.room.set()
+        else:
+            self.room.clear()
 
     async def _call(self) -> None:
         while True:
             while not self._queue:  # others may have been quicker
                 await self._wait()
-            partition, payment = self._queue.popleft()
+            partition, payment = self._next()
             try:
                 answer = await self._ask(payment)
             except PaymentUnknown as error:
                 logger.warning(
                     "payment of order %s: outcome unknown, asked again: %s", payment.order_id, error
                 )
-                self._queue.append((partition, payment))
+                self._put(partition, payment)
             except GatewayRefused:
                 # Neither paid nor declined: only a person can say what to do, so the intent stays open.
                 logger.exception("payment of order %s: refused by the provider", payment.order_id)

@@ -3,11 +3,11 @@
 Leans on faust 0.15.3: `assignor.tables_metadata()`, `tables.actives_ready`, `rebalancing`.
 """
 
-from aiokafka.partitioner import murmur2
 from yarl import URL
 
 from app.delivery.state import State
 from app.main import App
+from app.partitions import partition_of
 
 
 class Moving(Exception):  # noqa: N818  # reads as the verdict on a question
@@ -23,8 +23,7 @@ class Routes:
 
     def partition_of(self, key: str) -> int:
         """Return the key's partition, as every producer and Faust compute it."""
-        hashed: int = murmur2(key.encode())
-        return (hashed & 0x7FFFFFFF) % self._partitions
+        return partition_of(key, self._partitions)
 
     def ready(self) -> bool:
         """Tell whether this worker's partitions are assigned and recovered."""

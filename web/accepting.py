@@ -1,7 +1,8 @@
 """Commands in: what is accepted is in Kafka, acknowledged, before the answer says so.
 
 What arrives while a group of messages waits for its acknowledgement makes up the next group: many requests
-share one acknowledgement when there are many, and one that is alone waits for nobody.
+share one acknowledgement when there are many, and one that is alone waits for nobody. Each partition of a
+group has an acknowledgement of its own, for its leader may be away while those of others are there.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ from collections import defaultdict
 from functools import cached_property
 
 from app.delivery.codec import encode
-from app.delivery.producer import ANYWHERE, BatchProducer, Bundles, Record, Unacknowledged
+from app.delivery.producer import BatchProducer, Record, Unacknowledged
+from app.partitions import partition_of
 from app.settings import Settings, current
 from models.messages import Message
 from web.problems import later
@@ -21,7 +23,13 @@ LATE_S = 0.05
 """How long a group waits for the one before it: what Kafka is slow to take must not hold up the rest."""
 
 Verdict = Exception | None
-"""What became of a group: nothing to say, or why it is not acknowledged."""
+"""What became of a message: nothing to say, or why it is not acknowledged."""
+
+Receipt = asyncio.Future[Verdict]
+"""The verdict to come."""
+
+Place = tuple[str, int]
+"""A topic and a partition of it."""
 
 
 class Acceptance:
@@ -29,7 +37,7 @@ class Acceptance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting: list[tuple[str, Record, asyncio.Future[Verdict]]] = []
+        self._waiting: defaultdict[Place, list[tuple[Record, Receipt]]] = defaultdict(list)
         self._under_way: set[asyncio.Task[None]] = set()
         self._dispatch: asyncio.Task[None] | None = None
 
@@ -44,7 +52,8 @@ class Acceptance:
             Problem: 503 when it has not in time; it may still have been taken in.
         """
         record = {"key": message.key.encode(), "value": encode(message)}
-        verdict = await self._receipt(message.type, record)
+        place = message.type, partition_of(message.key, self._settings.partitions)
+        verdict = await self._receipt(place, record)
         if isinstance(verdict, Unacknowledged):
             logger.warning("%s for %s was not acknowledged: %s", message.type, message.key, verdict)
             raise later(
@@ -55,35 +64,33 @@ class Acceptance:
         if verdict is not None:
             raise verdict
 
-    def _receipt(self, topic: str, record: Record) -> asyncio.Future[Verdict]:
-        receipt: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append((topic, record, receipt))
+    def _receipt(self, place: Place, record: Record) -> Receipt:
+        receipt: Receipt = asyncio.get_running_loop().create_future()
+        self._waiting[place].append((record, receipt))
         if self._dispatch is None:
             self._dispatch = asyncio.create_task(self._send_all())
         return receipt
 
     async def _send_all(self) -> None:
         while self._waiting:
-            sending = asyncio.create_task(self._send())
-            self._under_way.add(sending)
-            sending.add_done_callback(self._under_way.discard)
-            await asyncio.wait((sending,), timeout=LATE_S)
+            group, self._waiting = self._waiting, defaultdict(list)
+            sending = [asyncio.create_task(self._send(place, sent)) for place, sent in group.items()]
+            for each in sending:
+                self._under_way.add(each)
+                each.add_done_callback(self._under_way.discard)
+            await asyncio.wait(sending, timeout=LATE_S)
         self._dispatch = None
 
-    async def _send(self) -> None:
-        group, self._waiting = self._waiting, []
-        bundles: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
-        for topic, record, _ in group:
-            bundles[topic, ANYWHERE].append(record)
-        verdict = await self._publish(bundles)
-        for _, _, receipt in group:
+    async def _send(self, place: Place, sent: list[tuple[Record, Receipt]]) -> None:
+        verdict = await self._publish(place, [record for record, _ in sent])
+        for _, receipt in sent:
             if not receipt.done():  # its request may have been given up
                 receipt.set_result(verdict)
 
-    async def _publish(self, bundles: Bundles) -> Verdict:
+    async def _publish(self, place: Place, records: list[Record]) -> Verdict:
         try:
             producer = self._producer
-            await producer.publish(bundles)
+            await producer.publish({place: records})
         except Unacknowledged as error:
             if error.fatal and self._producer is producer:  # groups that were under way with it die as well
                 del self._producer

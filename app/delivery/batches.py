@@ -7,7 +7,7 @@ themselves under load.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from confluent_kafka import Message
@@ -19,7 +19,7 @@ from app.delivery.codec import MessageDecoder, Undecodable
 from app.delivery.committing import commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
-from app.delivery.producer import BatchProducer
+from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
 from app.delivery.source import Arrived, Source
 
@@ -35,10 +35,10 @@ class Answer(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Say how many answers a batch may hold, and whether there is room for what more records would begin."""
+    """Say how many answers a batch may hold, and when there is room for what more records would begin."""
 
     most: int
-    has_room: Callable[[], bool]
+    room: asyncio.Event
 
 
 class Batches:
@@ -47,10 +47,10 @@ class Batches:
     def __init__(
         self,
         source: Source,
-        producer: BatchProducer,
+        producer: StageProducer,
         progress: Progress,
         decode: MessageDecoder,
-        bounds: "Bounds",
+        bounds: Bounds,
     ) -> None:
         self._source = source
         self._decode = decode
@@ -61,6 +61,7 @@ class Batches:
         self._answers: deque[Answer] = deque()
         self._answered = asyncio.Event()
         self._open = asyncio.Event()
+        self._partitions: frozenset[int] = frozenset()
         self._taking: asyncio.Future[Arrived] | None = None
         self._in_hand: Batch | None = None
         self._idle = asyncio.Event()
@@ -85,6 +86,7 @@ class Batches:
     async def resume(self, positions: Mapping[TP, int | None]) -> None:
         """Work on these partitions, from these offsets on."""
         await self._source.assign(positions)
+        self._partitions = frozenset(tp.partition for tp in positions)
         self._open.set()
 
     async def drain(self) -> None:
@@ -138,21 +140,24 @@ class Batches:
                 return Batch(inputs)
 
     async def _arrival(self) -> None:
-        """Wait for a record or an answer; without room for records, for an answer, which makes some."""
-        if self._taking is None and self._bounds.has_room():
+        """Wait for a record or an answer; without room for records, for room or an answer."""
+        if self._taking is None and self._bounds.room.is_set():
             self._taking = self._source.take()
         answered = asyncio.ensure_future(self._answered.wait())
-        awaited: set[asyncio.Future[Any]] = {answered} if self._taking is None else {answered, self._taking}
+        other: asyncio.Future[Any] = self._taking or asyncio.ensure_future(self._bounds.room.wait())
+        awaited: set[asyncio.Future[Any]] = {answered, other}
         try:
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         finally:
             answered.cancel()
+            if other is not self._taking:
+                other.cancel()
 
     def _arrived(self) -> Iterator[Input]:
         """Yield what is there; what belongs to an earlier assignment comes again, here or elsewhere."""
         for _ in range(min(len(self._answers), self._bounds.most)):
             answer = self._answers.popleft()
-            if answer.epoch == self._source.epoch:
+            if answer.epoch == self._source.epoch and answer.partition in self._partitions:
                 yield Input(answer.partition, answer.message)
         if not self._answers:
             self._answered.clear()

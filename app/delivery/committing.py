@@ -1,11 +1,11 @@
 """Make a batch last: state acknowledged, then RocksDB, then messages acknowledged, then the offset."""
 
 from app.delivery.batch import Batch
-from app.delivery.producer import BatchProducer
+from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
 
 
-async def commit(batch: Batch, producer: BatchProducer, progress: Progress) -> None:
+async def commit(batch: Batch, producer: StageProducer, progress: Progress) -> None:
     """Take the batch through the steps of delivery, in their order.
 
     Raises:
@@ -18,7 +18,7 @@ async def commit(batch: Batch, producer: BatchProducer, progress: Progress) -> N
         callback()
 
 
-async def _save(batch: Batch, producer: BatchProducer) -> None:
+async def _save(batch: Batch, producer: StageProducer) -> None:
     rows = batch.rows()
     offsets = await producer.publish(
         {(state.changelog, partition): records for (state, partition), records in rows.items()}

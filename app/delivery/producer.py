@@ -6,8 +6,9 @@ librdkafka sends, retries and keeps the order; one thread serves its acknowledge
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -50,44 +51,41 @@ Offsets = dict[tuple[str, int], int]
 
 
 class BatchProducer:
-    """Publish batches, idempotently and with every replica's acknowledgement, for one stage at a time.
+    """Publish batches to given partitions, idempotently and with every replica's acknowledgement.
 
-    There are two librdkafka producers, for two ways to learn that all is acknowledged. Each call back takes
-    Python's one lock, for which it waits while the loop is busy; a hundred of them a batch took a second.
-    Records whose partition is given, rows mostly, are called back about once for each partition, for the
-    offset. Those that go by their keys, messages, are called back about when one fails; for all the rest
-    a thread waits without the lock.
+    Any number of batches may be under way. A partition is acknowledged in its order, and the loss of one
+    record fails those behind it; so only the last record of each is called back about.
     """
 
     def __init__(self, settings: Settings, *, give_up_after_ms: int = FOR_EVER) -> None:
-        configuration = _configuration(settings, give_up_after_ms)
-        self._placed = Producer(configuration, logger=logger)
-        self._keyed = Producer(configuration | {"delivery.report.only.error": True}, logger=logger)
+        self._configuration = _configuration(settings, give_up_after_ms)
+        self._producer = Producer(self._configuration, logger=logger)
+        self._under_way: set[_Receipt] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="producer", daemon=True)
         self._thread.start()
-        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="producer-flush")
 
     async def publish(self, bundles: Bundles) -> Offsets:
-        """Send the records, in order by partition, and return once all are acknowledged.
+        """Send the records, in order by partition; return the last offsets once all are acknowledged.
 
         Raises:
             Unacknowledged: at least one was not, or there is no room to send it.
         """
+        if not bundles:
+            return {}
         receipt = _Receipt()
+        self._under_way.add(receipt)
         try:
-            keyed = [self._send(*where, bundle, receipt) for where, bundle in bundles.items()]
-        except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
-            raise Unacknowledged(cause.str(), fatal=ended) from error
-        if any(keyed):
-            await asyncio.get_running_loop().run_in_executor(self._flusher, self._flush)
-        return await receipt.offsets()
+            with _refusals():
+                for (topic, partition), bundle in bundles.items():
+                    self._send(topic, partition, bundle, receipt)
+            return await receipt.offsets()
+        finally:
+            self._under_way.discard(receipt)
 
     async def reaches_broker(self, timeout_s: float) -> bool:
         """Tell whether the broker answers a question within this time."""
-        ask = partial(self._placed.list_topics, timeout=timeout_s)
+        ask = partial(self._producer.list_topics, timeout=timeout_s)
         try:
             await asyncio.get_running_loop().run_in_executor(None, ask)
         except KafkaException:
@@ -97,41 +95,103 @@ class BatchProducer:
     def close(self) -> None:
         """Let go of the broker; what is not acknowledged by now is not waited for."""
         self._closing.set()
-        self._placed.purge()
-        self._keyed.purge()
+        self._producer.purge()
         self._thread.join()
-        self._flusher.shutdown()
 
-    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> bool:
-        """Hand the bundle over; tell whether its records go by their keys."""
-        if partition == ANYWHERE:
-            sent = self._keyed.produce_batch(topic, bundle, on_delivery=receipt.refuse)
-        elif any("headers" in record for record in bundle):
-            sent = len(bundle)
-            for record in bundle:  # librdkafka takes headers one record at a time
-                self._placed.produce(topic, partition=partition, callback=receipt.expect(), **record)
-        else:
-            # A partition is acknowledged in its order, and the loss of one record fails those behind it.
-            bundle[-1]["callback"] = receipt.expect()
-            sent = self._placed.produce_batch(topic, bundle, partition)
-        if sent < len(bundle):
-            raise KafkaException(next(record["_error"] for record in bundle if "_error" in record))
-        return partition == ANYWHERE
+    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> None:
+        if any("headers" in record for record in bundle):  # librdkafka takes those one record at a time
+            for record in bundle:
+                self._producer.produce(topic, partition=partition, callback=receipt.expect(), **record)
+            return
+        bundle[-1]["callback"] = receipt.expect()
+        _require_all(bundle, self._producer.produce_batch(topic, bundle, partition))
 
     def _serve(self) -> None:
         while not self._closing.is_set():
             try:
-                self._placed.poll(POLL_S)
-            except KafkaException as error:  # the end of the producer, but not of what it has to report
+                self._producer.poll(POLL_S)
+            except _FATAL as error:
                 logger.critical("the producer can send nothing any more: %s", error)
+                for receipt in tuple(self._under_way):
+                    receipt.fail(str(error))
+
+
+class StageProducer(BatchProducer):
+    """Publish a stage's batches, one at a time: rows to their partitions, messages by their keys.
+
+    Messages have a librdkafka producer of their own, for another way to learn that all is acknowledged. Each
+    call back takes Python's one lock, for which it waits while the loop is busy; a hundred of them a batch
+    took a second. So messages are called back about when one fails; for all the rest a thread waits without
+    the lock until nothing is under way. Therefore one at a time: it would wait for any other batch as well.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._keyed = Producer(self._configuration | {"delivery.report.only.error": True}, logger=logger)
+        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="producer-flush")
+
+    async def publish(self, bundles: Bundles) -> Offsets:
+        """Send the records, in order by partition, and return once all are acknowledged.
+
+        The offsets are those of records whose partition is given.
+
+        Raises:
+            Unacknowledged: at least one was not, or there is no room to send it.
+        """
+        keyed = {topic: bundle for (topic, partition), bundle in bundles.items() if partition == ANYWHERE}
+        if not keyed:
+            return await super().publish(bundles)
+        refused: list[KafkaError] = []
+
+        def refuse(error: KafkaError | None, _message: Message) -> None:
+            refused.extend([] if error is None else [error])
+
+        with _refusals():
+            for topic, bundle in keyed.items():
+                _require_all(bundle, self._keyed.produce_batch(topic, bundle, on_delivery=refuse))
+        placed = {where: bundle for where, bundle in bundles.items() if where[1] != ANYWHERE}
+        offsets = await super().publish(placed)
+        await asyncio.get_running_loop().run_in_executor(self._flusher, self._flush)
+        if refused:
+            raise Unacknowledged(refused[0].str(), fatal=refused[0].fatal())
+        return offsets
+
+    def close(self) -> None:
+        """Let go of the broker; what is not acknowledged by now is not waited for."""
+        self._keyed.purge()
+        self._flusher.shutdown()
+        super().close()
 
     def _flush(self) -> None:
-        left = 1
-        while left:
-            try:
-                left = self._keyed.flush(POLL_S)
-            except (KafkaException, SystemError) as error:  # the latter where one is raised amid a call back
-                logger.critical("the producer can send nothing any more: %s", error)
+        try:
+            while self._keyed.flush(POLL_S):
+                pass
+        except _FATAL as error:
+            raise Unacknowledged(str(error), fatal=True) from error
+
+
+_FATAL = (KafkaException, SystemError)
+"""How the end of a producer is raised.
+
+The latter comes where librdkafka makes a call back on top of the former: that call back is lost, so nothing
+may be waited for any more.
+"""
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Have what librdkafka does not take raised as not acknowledged."""
+    try:
+        yield
+    except KafkaException as error:
+        cause: KafkaError = error.args[0]
+        ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
+        raise Unacknowledged(cause.str(), fatal=ended) from error
+
+
+def _require_all(bundle: list[Record], taken: int) -> None:
+    if taken < len(bundle):
+        raise KafkaException(next(record["_error"] for record in bundle if "_error" in record))
 
 
 Callback = Callable[[KafkaError | None, Message], None]
@@ -140,7 +200,7 @@ Callback = Callable[[KafkaError | None, Message], None]
 class _Receipt:
     """Gather what is said about one batch.
 
-    It is said by other threads, perhaps while the batch is still being sent.
+    It is said by another thread, perhaps while the batch is still being sent.
     """
 
     def __init__(self) -> None:
@@ -150,16 +210,12 @@ class _Receipt:
         self._come = 0
         self._complete = False
         self._offsets: Offsets = {}
-        self._error: KafkaError | None = None
+        self._error: Unacknowledged | None = None
 
     def expect(self) -> Callback:
         """Return what is to be called with one more acknowledgement."""
         self._expected += 1
         return self._acknowledge
-
-    def refuse(self, error: KafkaError | None, _message: Message) -> None:
-        """Remember that a record was not acknowledged."""
-        self._error = self._error or error
 
     async def offsets(self) -> Offsets:
         """Return the last offsets, once all that is expected has come.
@@ -171,19 +227,28 @@ class _Receipt:
         self._look()
         await self._future
         if self._error is not None:
-            raise Unacknowledged(self._error.str(), fatal=self._error.fatal())
+            raise self._error
         return self._offsets
+
+    def fail(self, cause: str) -> None:
+        """Wait for nothing any more: the producer has ended."""
+        self._error = self._error or Unacknowledged(cause, fatal=True)
+        self._wake()
 
     def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._error = self._error or error
+            self._error = self._error or Unacknowledged(error.str(), fatal=error.fatal())
         else:
             self._offsets[message.topic() or "", message.partition() or 0] = message.offset() or 0
         self._come += 1
         self._look()
 
     def _look(self) -> None:
-        if self._complete and self._come == self._expected and not self._loop.is_closed():
+        if self._complete and self._come == self._expected:
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._resolve)
 
     def _resolve(self) -> None:

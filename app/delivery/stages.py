@@ -11,7 +11,7 @@ from faust.types import TP
 from app.delivery.batches import Batches, Bounds
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
-from app.delivery.producer import BatchProducer
+from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
 from app.delivery.source import Source
 from app.delivery.state import NotHere, State
@@ -39,7 +39,7 @@ class Delivery:
         settings: Settings,
         decode: MessageDecoder = decode,
         new_source: Callable[[Settings, str], Source] = Source,
-        new_producer: Callable[[Settings], BatchProducer] = BatchProducer,
+        new_producer: Callable[[Settings], StageProducer] = StageProducer,
     ) -> None:
         self._app = app
         self._decode = decode
@@ -50,7 +50,7 @@ class Delivery:
         self._reads: dict[str, frozenset[str]] = {}
         self._running: dict[str, Batches] = {}
         self._sources: dict[str, Source] = {}
-        self._producers: dict[str, BatchProducer] = {}
+        self._producers: dict[str, StageProducer] = {}
         self._moving = asyncio.Lock()
         self.progress = Progress()
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
@@ -61,21 +61,22 @@ class Delivery:
         self.tables[state.changelog] = state
         return state
 
-    def stage(
-        self, *reads: type[Message], has_room: Callable[[], bool] = lambda: True
-    ) -> Callable[[Stage], Stage]:
+    def stage(self, *reads: type[Message], room: asyncio.Event | None = None) -> Callable[[Stage], Stage]:
         """Make the function the agent of these messages' topics, its name the stage's.
 
-        While it has no room it is given answers alone: what it began outside is bounded, and the rest
-        waits in Kafka.
+        While `room` is not set it is given answers alone: what it began outside is bounded, and the rest
+        waits in Kafka. Without it there is always room.
         """
+        if room is None:
+            room = asyncio.Event()
+            room.set()
 
         def declare(stage: Stage) -> Stage:
             self._reads[stage.__name__] = frozenset(message.type for message in reads)
             topic = self._app.topic(*(message.type for message in reads), key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
-                await self._run(stage, has_room)
+                await self._run(stage, room)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -136,10 +137,10 @@ class Delivery:
             await commit()
             await asyncio.gather(*(stage.revoke() for stage in running))
 
-    async def _run(self, stage: Stage, has_room: Callable[[], bool]) -> None:
+    async def _run(self, stage: Stage, room: asyncio.Event) -> None:
         source = self._new_source(self.settings, stage.__name__)
         producer = self._producers[stage.__name__] = self._new_producer(self.settings)
-        bounds = Bounds(self.settings.delivery.batch_records, has_room)
+        bounds = Bounds(self.settings.delivery.batch_records, room)
         batches = Batches(source, producer, self.progress, self._decode, bounds)
         self._sources[stage.__name__], self._running[stage.__name__] = source, batches
         try:

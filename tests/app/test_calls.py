@@ -303,12 +303,12 @@ async def test_there_is_room_until_several_calls_wait_for_each_under_way_and_aga
     await turns()
     room = []
     for name in names[1:6]:
-        room.append(narrow.calls.has_room())
+        room.append(narrow.calls.room.is_set())
         narrow.start(name)
-    assert (room, narrow.calls.has_room()) == ([True, True, True, True, False], False)
+    assert (room, narrow.calls.room.is_set()) == ([True, True, True, True, False], False)
     narrow.provider.gate.set()
     await until(lambda: len(narrow.answers) == 6)
-    assert narrow.calls.has_room()
+    assert narrow.calls.room.is_set()
 
 
 async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: Desk) -> None:
@@ -318,4 +318,4 @@ async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: 
     narrow.start(*names)
     await until(lambda: len(provider.asked) == 10)
     await turns()
-    assert narrow.calls.has_room()
+    assert narrow.calls.room.is_set()

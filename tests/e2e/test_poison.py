@@ -10,7 +10,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from app.delivery.codec import encode
-from app.routing import Routes
+from app.partitions import partition_of
 from models.commands import RequestInventory
 from models.events import OrderCreated, OrderLine
 from models.messages import AboutOrder, AboutStock, derive_id
@@ -84,10 +84,6 @@ def poisons(message: AboutOrder | AboutStock, partition: int) -> list[Poison]:
         Poison(message.type, partition, key, None, "Undecodable: the record has no value"),
         Poison(message.type, partition, key, newer, "Undecodable: Invalid enum value 2 - at `$.version`"),
     ]
-
-
-def partition_of(key: str, partitions: int) -> int:
-    return Routes(cast("Any", None), partitions).partition_of(key)
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.delivery.producer import Bundles, Unacknowledged
+from app.partitions import partition_of
 from app.settings import Settings
 from models.events import InventoryRestocked
 from web import accepting
@@ -49,7 +50,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
 
 @pytest.fixture
 def acceptance() -> Acceptance:
-    return Acceptance(Settings())
+    return Acceptance(Settings(partitions=1))
 
 
 def restocked(sku: str) -> InventoryRestocked:
@@ -109,6 +110,19 @@ async def test_a_group_that_is_late_holds_up_no_other(
     assert not late[0].done()
     kafka.verdicts[0].set_result(None)
     await asyncio.gather(*late)
+
+
+async def test_each_partition_has_an_acknowledgement_of_its_own(kafka: Kafka) -> None:
+    acceptance = Acceptance(Settings(partitions=2))
+    here, there = (next(sku for sku in "abcdefgh" if partition_of(sku, 2) == which) for which in (0, 1))
+    stuck, other = start(acceptance, here, there)
+    await kafka.batch(1)
+    assert kafka.batches == [[here], [there]]
+    kafka.verdicts[1].set_result(None)
+    await other
+    assert not stuck.done()
+    kafka.verdicts[0].set_result(None)
+    await stuck
 
 
 async def test_each_request_of_a_group_that_is_not_acknowledged_is_told_so_by_its_own_name(

@@ -314,10 +314,10 @@ class Worker:
         await turns()  # the stage has to have begun
         await self.delivery.resume(positions or {PARTITION: None}, lambda: None)
 
-    async def begin(self) -> None:
-        """Start the stage with its partitions."""
+    async def begin(self, partition: TP = PARTITION) -> None:
+        """Start the stage with its partition."""
         self.start()
-        await self.resume()
+        await self.resume({partition: None})
 
     async def drain(self) -> None:
         """Take the stage's partitions, as a rebalance begins."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from faust.types import TP
 
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
@@ -189,7 +190,7 @@ async def test_partitions_that_move_again_are_not_taken_up(worker_of: MakeWorker
 
 async def test_an_answer_from_outside_is_worked_on_like_any_input(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    await worker.begin()
+    await worker.begin(TP(InventoryRestocked.type, 6))
     await turns()
     worker.delivery.answer("restock", 6, restocked(9))
     await until(lambda: worker.log.done[-1:] == ["done 9"])
@@ -201,8 +202,8 @@ async def test_without_room_a_stage_is_given_answers_alone_and_each_may_make_roo
     worker_of: MakeWorker,
 ) -> None:
     worker = worker_of()
-    rooms = iter([False, False, True])
-    worker.delivery.stage(InventoryRestocked, has_room=lambda: next(rooms, True))(worker.restock)
+    room = asyncio.Event()
+    worker.delivery.stage(InventoryRestocked, room=room)(worker.restock)
     worker.put(1)
     await worker.begin()
     await turns()
@@ -210,8 +211,35 @@ async def test_without_room_a_stage_is_given_answers_alone_and_each_may_make_roo
     for quantity in (8, 9):
         worker.delivery.answer("restock", 0, restocked(quantity))
         await until(lambda quantity=quantity: [quantity] in worker.seen)  # type: ignore[misc]
+    room.set()
     await until(lambda: worker.acknowledged == [0])
     assert worker.seen == [[8], [9], [1]]
+
+
+async def test_room_that_is_made_without_an_answer_is_used(worker_of: MakeWorker) -> None:
+    """A call that is refused or dropped has no answer, and makes room all the same."""
+    worker = worker_of()
+    room = asyncio.Event()
+    worker.delivery.stage(InventoryRestocked, room=room)(worker.restock)
+    worker.put(1)
+    await worker.begin()
+    await turns()
+    assert worker.seen == []
+    room.set()
+    await until(lambda: worker.acknowledged == [0])
+
+
+async def test_an_answer_for_a_partition_that_went_elsewhere_is_dropped(worker_of: MakeWorker) -> None:
+    """One that comes between the old assignment and the new one may be about either."""
+    worker = worker_of()
+    await worker.begin()
+    await worker.drain()
+    worker.delivery.answer("restock", 6, restocked(9))
+    worker.delivery.answer("restock", 0, restocked(2))
+    worker.put(1)
+    await worker.resume()
+    await until(lambda: worker.acknowledged == [0])
+    assert [quantity for batch in worker.seen for quantity in batch] == [2, 1]
 
 
 async def test_an_answer_to_an_earlier_assignment_is_dropped(worker_of: MakeWorker) -> None:
@@ -238,7 +266,7 @@ async def test_an_answer_to_a_stage_that_does_not_run_is_dropped(worker_of: Make
 
 async def test_an_answer_at_fault_ends_the_process_for_it_has_no_dead_letter(worker_of: MakeWorker) -> None:
     worker = worker_of()
-    await worker.begin()
+    await worker.begin(TP(InventoryRestocked.type, 6))
     await turns()
     worker.delivery.answer("restock", 6, restocked(POISON))
     assert "an answer from outside can't be processed" in await worker.died()

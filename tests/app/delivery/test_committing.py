@@ -10,7 +10,7 @@ import pytest
 from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
 from app.delivery.committing import commit
-from app.delivery.producer import ANYWHERE, BatchProducer, Bundles, Offsets
+from app.delivery.producer import ANYWHERE, Bundles, Offsets, StageProducer
 from app.delivery.progress import Progress
 from app.delivery.state import State
 from models.events import InventoryRestocked
@@ -127,7 +127,7 @@ class Work:
         return [done for done in self.log.done if done in STEPS]
 
     def commit(self) -> Coroutine[Any, Any, None]:
-        return commit(self.batch, cast("BatchProducer", self.producer), RecordingProgress(self.log))
+        return commit(self.batch, cast("StageProducer", self.producer), RecordingProgress(self.log))
 
 
 def test_before_its_commit_a_batch_has_no_effect() -> None:
@@ -179,7 +179,7 @@ async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to(
     for partition, key in ((0, b"a"), (5, b"b"), (0, b"c")):
         batch.write(cast("State", state), partition, key, b"value")
     producer = Acknowledging(log)
-    await commit(batch, cast("BatchProducer", producer), Progress())
+    await commit(batch, cast("StageProducer", producer), Progress())
     assert state.offsets == [41, 7]
     assert [(record.key, record.partition) for record in producer.published] == [
         (b"a", 0),

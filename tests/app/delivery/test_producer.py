@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -15,18 +16,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from app.broker import Broker
-from app.delivery.producer import ANYWHERE, BatchProducer, Record, Unacknowledged
-from app.routing import Routes
+from app.delivery import producer as producers
+from app.delivery.producer import ANYWHERE, BatchProducer, Record, StageProducer, Unacknowledged
+from app.partitions import partition_of
 from app.settings import Settings
 
 KAFKA_S = 30
 DEADLINE_S = 20
 PARTITIONS = 8
 KEYS = st.text(min_size=1, max_size=64)
-
-
-def partition_of(key: str, partitions: int) -> int:
-    return Routes(cast("Any", None), partitions).partition_of(key)
 
 
 @given(key=KEYS, partitions=st.integers(1, 64))
@@ -41,9 +39,9 @@ def settings(kafka: Broker) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def producer(settings: Settings) -> Iterator[BatchProducer]:
-    """Give a producer that never gives up, as a worker's."""
-    opened = BatchProducer(settings)
+def producer(settings: Settings) -> Iterator[StageProducer]:
+    """Give a producer that never gives up."""
+    opened = StageProducer(settings)
     yield opened
     opened.close()
 
@@ -77,7 +75,7 @@ def records(settings: Settings, topic: str, partition: int, count: int) -> list[
 
 
 async def test_a_keys_partition_is_the_one_that_kafkas_producer_chooses(
-    producer: BatchProducer, settings: Settings, topic: str
+    producer: StageProducer, settings: Settings, topic: str
 ) -> None:
     keys: set[str] = set()
 
@@ -131,6 +129,56 @@ async def test_batches_published_at_once_keep_their_order(
     assert found == [each["value"] for batch in batches for each in batch]
 
 
+async def test_what_is_not_acknowledged_holds_up_nothing_else(settings: Settings, topic: str) -> None:
+    patient = BatchProducer(settings)
+    try:
+        stuck = asyncio.create_task(patient.publish({("no-such-topic", 0): [record()]}))
+        for offset in range(3):
+            async with asyncio.timeout(DEADLINE_S):
+                assert await patient.publish({(topic, 0): [record()]}) == {(topic, 0): offset}
+        assert not stuck.done()
+        stuck.cancel()
+    finally:
+        patient.close()
+
+
+class Ending:
+    """Be a librdkafka producer that comes to its end, and loses a call back by it."""
+
+    def __init__(self, _configuration: Any, **_: Any) -> None:
+        self.sent = threading.Event()
+
+    def produce_batch(self, _topic: str, bundle: list[Record], *_: Any, **__: Any) -> int:
+        self.sent.set()
+        return len(bundle)
+
+    def _end(self, timeout_s: float) -> int:
+        if self.sent.wait(timeout_s):
+            self.sent.clear()
+            raise SystemError("returned a result with an exception set")
+        return 1
+
+    poll = flush = _end
+
+    def purge(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("partition", [0, ANYWHERE])
+async def test_the_end_of_a_producer_ends_the_wait_for_what_was_sent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, partition: int
+) -> None:
+    monkeypatch.setattr(producers, "Producer", Ending)
+    ending = StageProducer(settings)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(Unacknowledged, match="exception set") as verdict:
+                await ending.publish({("topic", partition): [record()]})
+        assert verdict.value.fatal
+    finally:
+        ending.close()
+
+
 async def test_a_record_that_is_too_large_is_not_acknowledged_and_harms_no_later_one(
     producer: BatchProducer, topic: str
 ) -> None:
@@ -144,7 +192,7 @@ async def test_a_message_that_kafka_refuses_fails_its_batch(settings: Settings, 
     admin = AdminClient({"bootstrap.servers": settings.broker})
     small = f"{topic}-small"
     admin.create_topics([NewTopic(small, 2, 1, config={"max.message.bytes": "1000"})])[small].result(KAFKA_S)
-    own = BatchProducer(settings)
+    own = StageProducer(settings)
     try:
         await own.publish({(small, ANYWHERE): [record(b"%d" % number, b"ok") for number in range(50)]})
         with pytest.raises(Unacknowledged):
@@ -188,7 +236,7 @@ async def test_with_the_broker_away_a_producer_gives_up_in_its_time(nowhere: Set
     try:
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(Unacknowledged) as verdict:
-                await hasty.publish({("topic", ANYWHERE): [record() for _ in range(10)]})
+                await hasty.publish({("topic", 0): [record() for _ in range(10)]})
         assert not verdict.value.fatal
     finally:
         hasty.close()

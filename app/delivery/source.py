@@ -146,8 +146,8 @@ class Source:
 
 def _is_record(message: Message) -> bool:
     """Tell a record, readable or not, from a remark of librdkafka's about the way to it."""
-    error = message.error()
-    if error is None or (message.offset() or -1) >= 0:
+    error, offset = message.error(), message.offset()
+    if error is None or (offset is not None and offset >= 0):
         return True
     logger.warning("reading %s[%s]: %s", message.topic(), message.partition(), error.str())
     return False

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_INVALID, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from faust.types import TP
 
 from app.broker import Broker
+from app.delivery import source as sources
 from app.delivery.source import Source
 from app.settings import DeliverySettings, Settings
 
@@ -137,3 +139,30 @@ async def test_the_end_of_a_partition_is_known_once_it_was_read(
             await asyncio.sleep(0.01)
     fill(3, 1)
     await taking
+
+
+class Unreadable:
+    """Be a librdkafka consumer that comes upon what it can't unpack, and upon trouble on the way."""
+
+    def __init__(self, _configuration: Any, **_: Any) -> None:
+        fault = KafkaError(KafkaError._BAD_MSG)  # noqa: SLF001  # confluent-kafka's public spelling
+        self.found = [Message("topic", 0, offset, error=fault) for offset in (0, 1, OFFSET_INVALID)]
+        self.found.append(Message("topic", 0, error=fault))
+
+    def poll(self, _timeout_s: float) -> Message:
+        return self.found[0]
+
+    def consume(self, _count: int, **_: Any) -> list[Message]:
+        return self.found[1:]
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_record_that_cannot_be_read_arrives_and_trouble_on_the_way_does_not(
+    source_of: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is not told of a record never buries it, nor commits the offset behind it."""
+    monkeypatch.setattr(sources, "Consumer", Unreadable)
+    arrived = await source_of().take()
+    assert [record.offset() for record in arrived.records] == [0, 1]

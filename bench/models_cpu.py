@@ -11,14 +11,14 @@ import argparse
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from app.delivery.batch import Batch, Place
-from app.delivery.codec import decode, encode
+from app.delivery.codec import Coder, decode, encode
 from app.delivery.state import State
 from models import payment, saga, stock
 from models.events import InventoryRestocked, OrderCreated, OrderLine
@@ -34,6 +34,8 @@ BATCH = 100
 TURNS = 500_000
 
 PARTS = ("decode", "load", "evolve", "save", "decide", "encode")
+
+T = TypeVar("T")
 
 Costs = dict[tuple[str, str], float]
 
@@ -70,6 +72,12 @@ class Memory(Batch):
         """Write a row."""
         del partition, place
         self.now[state.name, key] = self.stored[state.name, key] = value
+
+    def save(  # noqa: PLR0913  # the signature of a batch's
+        self, state: State, partition: int, key: bytes, value: T, coder: Coder[T], *, place: Place
+    ) -> None:
+        """Write a row, and not remember its value: it would be a later batch that loads it."""
+        self.write(state, partition, key, coder.encode(value), place=place)
 
 
 class World:
@@ -110,21 +118,23 @@ class World:
             self.waiting[record.topic].append(record)
 
 
+class Machine(NamedTuple):
+    """Be what folds inputs into states of one kind."""
+
+    load: Callable[[Batch, int, str], Any]
+    evolve: Callable[[Any, Any], Any]
+    save: Callable[[Batch, int, Any], None]
+    respond: Callable[[Any, Any, Any], tuple[Message, ...]]
+
+
+ORDERS = Machine(load_order, saga.evolve, save_order, saga.respond)
+PAYMENTS = Machine(load_payment, payment.evolve, save_payment, lambda _, after, __: payment.decide(after))
+
+
 def run_orders(world: World, topic: str) -> None:
     """Do as the orders agent does, part by part."""
-    rows = world.rows
     for events in world.take(topic, BATCH):
-        with world.cost(topic, "load"):
-            befores = [load_order(rows, 0, event.order_id) for event in events]
-        with world.cost(topic, "evolve"):
-            afters = [saga.evolve(*pair) for pair in zip(befores, events, strict=True)]
-        with world.cost(topic, "save"):
-            for after in afters:
-                if after is not None:
-                    save_order(rows, 0, after)
-        with world.cost(topic, "decide"):
-            said = [saga.respond(*each) for each in zip(befores, afters, events, strict=True)]
-        world.send(topic, said)
+        _fold(world, topic, ORDERS, events)
 
 
 def run_inventory(world: World, topic: str, skus: int) -> None:
@@ -144,27 +154,27 @@ def run_inventory(world: World, topic: str, skus: int) -> None:
 def run_payments(world: World, topic: str) -> None:
     """Do as the payments agent does, part by part, with a provider that always says yes."""
     for requests in world.take(topic, BATCH):
-        _pay(world, topic, requests)
+        _fold(world, topic, PAYMENTS, requests)
         at = datetime.fromtimestamp(world.clock_ms / 1000, UTC)
         answers = [
             payment.Charged(order_id=request.order_id, reference=f"ch_{request.order_id}", at=at)
             for request in requests
         ]
-        _pay(world, "(charged)", answers)
+        _fold(world, "(charged)", PAYMENTS, answers)
 
 
-def _pay(world: World, about: str, inputs: list[Any]) -> None:
+def _fold(world: World, about: str, machine: Machine, inputs: list[Any]) -> None:
     rows = world.rows
     with world.cost(about, "load"):
-        befores = [load_payment(rows, 0, each.order_id) for each in inputs]
+        befores = [machine.load(rows, 0, each.order_id) for each in inputs]
     with world.cost(about, "evolve"):
-        afters = [payment.evolve(*pair) for pair in zip(befores, inputs, strict=True)]
+        afters = [machine.evolve(*pair) for pair in zip(befores, inputs, strict=True)]
     with world.cost(about, "save"):
         for after in afters:
             if after is not None:
-                save_payment(rows, 0, after)
+                machine.save(rows, 0, after)
     with world.cost(about, "decide"):
-        said = [() if after is None else payment.decide(after) for after in afters]
+        said = [machine.respond(*each) for each in zip(befores, afters, inputs, strict=True)]
     world.send(about, said)
 
 

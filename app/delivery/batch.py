@@ -92,14 +92,12 @@ class Batch:
 
     def load(self, state: State, partition: int, key: bytes, coder: Coder[T]) -> T | None:
         """Return what the value under the key stands for, as it is within this batch."""
-        rows = self._rows[state, partition]
-        if key in rows.values:
-            value: T = rows.values[key]
+        values = self._rows[state, partition].values
+        if key in values:
+            value: T = values[key]
             return value
-        if key in rows.written:
-            raw = rows.written[key]
-            return None if raw is None else coder.decode(raw)
-        return state.load(partition, key, coder)
+        raw = self.read(state, partition, key)
+        return None if raw is None else coder.decode(raw)
 
     def save(  # noqa: PLR0913  # where, what, and in what form
         self, state: State, partition: int, key: bytes, value: T, coder: Coder[T], *, place: Place

@@ -61,8 +61,7 @@ def find_order(order_id: str) -> Order | None:
     Raises:
         NotHere: this worker does not own it.
     """
-    raw = orders.state.get(_routes.partition_of(order_id), order_id.encode())
-    return None if raw is None else orders.coder.decode(raw)
+    return orders.state.load(_routes.partition_of(order_id), order_id.encode(), orders.coder)
 
 
 async def order_when(order_id: str, ready: Callable[[Order | None], bool], timeout_s: float) -> Order | None:
@@ -117,8 +116,7 @@ def find_item(sku: str) -> StockItem | None:
     Raises:
         NotHere: this worker does not own it.
     """
-    raw = inventory.state.get(_routes.partition_of(sku), inventory.ITEM + sku.encode())
-    return None if raw is None else inventory.items.decode(raw)
+    return inventory.state.load(_routes.partition_of(sku), inventory.ITEM + sku.encode(), inventory.items)
 
 
 def find_items(after: str, limit: int) -> list[StockItem]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.types import TP
@@ -30,6 +31,15 @@ Stage = Callable[[Batches], Awaitable[None]]
 """An agent of this project: it takes batches until there are no more."""
 
 
+class Running(NamedTuple):
+    """Be a stage at work: the topics that it reads, and what it has for its own."""
+
+    reads: tuple[str, ...]
+    source: Source
+    producer: StageProducer
+    batches: Batches
+
+
 class Delivery:
     """Run the stages of one app so that nothing is acknowledged before it lasts."""
 
@@ -47,10 +57,7 @@ class Delivery:
         self._new_producer = new_producer
         self.settings = settings
         self.tables: dict[str, State] = {}
-        self._reads: dict[str, frozenset[str]] = {}
-        self._running: dict[str, Batches] = {}
-        self._sources: dict[str, Source] = {}
-        self._producers: dict[str, StageProducer] = {}
+        self._running: dict[str, Running] = {}
         self._moving = asyncio.Lock()
         self.progress = Progress()
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
@@ -72,11 +79,11 @@ class Delivery:
             room.set()
 
         def declare(stage: Stage) -> Stage:
-            self._reads[stage.__name__] = frozenset(message.type for message in reads)
-            topic = self._app.topic(*(message.type for message in reads), key_type=bytes, value_type=bytes)
+            topics = tuple(message.type for message in reads)
+            topic = self._app.topic(*topics, key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
-                await self._run(stage, room)
+                await self._run(stage, topics, room)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -89,20 +96,19 @@ class Delivery:
     def answer(self, stage: str, partition: int, message: Any) -> None:
         """Hand a stage an answer from outside; dropped where the stage is not running."""
         if stage in self._running:
-            self._running[stage].answer(partition, message)
+            self._running[stage].batches.answer(partition, message)
 
     def lag(self, topic: str, partition: int) -> int:
         """Return how many records of the partition are still to be worked through; 1 where none can tell."""
         tp = TP(topic, partition)
-        ends = (self._sources[stage].end(tp) for stage in self._sources if topic in self._reads[stage])
+        ends = (stage.source.end(tp) for stage in self._running.values() if topic in stage.reads)
         end = next(ends, None)
         return 1 if end is None else max(0, end - self.progress.reached(tp))
 
     async def reaches_broker(self) -> bool:
         """Tell whether Kafka answers this worker."""
-        return any(
-            await asyncio.gather(*(each.reaches_broker(ANSWER_S) for each in self._producers.values()))
-        )
+        stage = next(iter(self._running.values()), None)  # any will do: they have the same broker
+        return stage is not None and await stage.producer.reaches_broker(ANSWER_S)
 
     async def resume(self, positions: Mapping[TP, int | None], require_current: Callable[[], None]) -> None:
         """Have each stage work on its partitions of these, from these offsets on.
@@ -113,9 +119,9 @@ class Delivery:
         async with self._moving:
             require_current()
             self.progress.start(positions)
-            for stage, batches in self._running.items():
-                reads = self._reads[stage]
-                await batches.resume({tp: at for tp, at in positions.items() if tp.topic in reads})
+            for stage in self._running.values():
+                own = {tp: at for tp, at in positions.items() if tp.topic in stage.reads}
+                await stage.batches.resume(own)
         logger.info(
             "working on partitions %s, answering at %s",
             sorted({tp.partition for tp in positions}),
@@ -128,25 +134,27 @@ class Delivery:
         A batch that does not end in time ends the process.
         """
         async with self._moving:
-            running = list(self._running.values())
+            running = [stage.batches for stage in self._running.values()]
             limit_ms = self.settings.delivery.drain_timeout_ms
             try:
-                await asyncio.wait_for(asyncio.gather(*(stage.drain() for stage in running)), limit_ms / 1000)
+                await asyncio.wait_for(asyncio.gather(*(each.drain() for each in running)), limit_ms / 1000)
             except TimeoutError:
                 die(f"a batch took longer than {limit_ms} ms to finish")
             await commit()
-            await asyncio.gather(*(stage.revoke() for stage in running))
+            await asyncio.gather(*(each.revoke() for each in running))
 
-    async def _run(self, stage: Stage, room: asyncio.Event) -> None:
+    async def _run(self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event) -> None:
         source = self._new_source(self.settings, stage.__name__)
-        producer = self._producers[stage.__name__] = self._new_producer(self.settings)
+        producer = self._new_producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
         batches = Batches(source, producer, self.progress, self._decode, bounds)
-        self._sources[stage.__name__], self._running[stage.__name__] = source, batches
+        self._running[stage.__name__] = Running(reads, source, producer, batches)
         try:
             await self._supervise(stage, batches)
         finally:
-            del self._sources[stage.__name__], self._running[stage.__name__]
+            del self._running[stage.__name__]
+            # Closing blocks, and stages end one after the other: a stop would wait for each of them.
+            threading.Thread(target=producer.close, name=f"{stage.__name__}-closing").start()
             await source.close()
 
     async def _supervise(self, stage: Stage, batches: Batches) -> None:

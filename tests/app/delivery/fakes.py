@@ -93,6 +93,8 @@ class RecordingProducer:
 
     log: Log
     published: list[Sent] = field(default_factory=list)
+    asked: int = 0
+    closed: bool = False
 
     async def publish(self, bundles: Bundles) -> Offsets:
         records = sent(bundles)
@@ -104,6 +106,13 @@ class RecordingProducer:
         self.log.add(f"{what} acknowledged")
         self.published += records
         return {(record.topic, record.partition): len(self.published) for record in records}
+
+    async def reaches_broker(self, _timeout_s: float) -> bool:
+        self.asked += 1
+        return True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @dataclass(eq=False)

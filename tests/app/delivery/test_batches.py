@@ -396,3 +396,38 @@ async def test_lag_is_what_has_not_been_worked_through_yet(worker_of: MakeWorker
     worker.put(2, 3)
     await until(lambda: worker.acknowledged == [1, 2])
     assert worker.delivery.lag(*PARTITION) == 0
+
+
+async def test_kafka_is_asked_once_whether_it_answers_however_many_stages_run(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+    assert not await worker.delivery.reaches_broker(), "nobody can ask it yet"
+
+    async def another(batches: Batches) -> None:
+        await worker.restock(batches)
+
+    worker.start()
+    first = worker.task
+    worker.delivery.stage(InventoryRestocked)(another)
+    worker.start()
+    await turns()
+    assert await worker.delivery.reaches_broker()
+    assert worker.producer.asked == 1
+    assert first is not None
+    first.cancel()
+    await asyncio.wait([first])
+    assert await worker.delivery.reaches_broker(), "the other one still runs"
+
+
+async def test_a_stage_that_ends_lets_go_of_its_producer_and_nobody_asks_it_any_more(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of()
+    worker.source.ends[PARTITION] = 3
+    await worker.begin()
+    assert worker.task is not None
+    worker.task.cancel()
+    await asyncio.wait([worker.task])
+    await until(lambda: worker.producer.closed)
+    assert not await worker.delivery.reaches_broker()
+    assert worker.delivery.lag(*PARTITION) == 1, "unknown counts as behind"
+    worker.delivery.answer("restock", 0, restocked(2))

@@ -1,7 +1,6 @@
 """The simulated payment provider: a real HTTP server that fails to order, and its true ledger."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from msgspec import Meta, Struct, to_builtins
 from msgspec.json import Decoder, encode
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from app import runtime
 from app.errors import SimulatorRefused
 from app.written import Written, json_bytes
 
@@ -304,9 +304,6 @@ def run(port: int | None = None, ledger: Path | None = None, bind: str = HOST) -
     Raises:
         SimulatorRefused: the port is taken, or the ledger can't be used.
     """
-    # The ledger only grows: the collector would look through all of it, again and again.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
     uvloop.run(_serve(bind, PORT if port is None else port, ledger))
 
 
@@ -316,6 +313,7 @@ async def _serve(bind: str, port: int, path: Path | None) -> None:
         asyncio.get_running_loop().add_signal_handler(name, told_to_stop.set)
     # The port comes first: whoever does not get it leaves the ledger of whoever has it alone.
     with _listen(bind, port) as listener, closing(Ledger(path)) as ledger:
+        runtime.settle()  # the ledger only grows: the collector would look through all of it, again and again
         runner = web.AppRunner(create_app(ledger), access_log=None, shutdown_timeout=_STOP_S)
         await runner.setup()
         try:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import faust
 
-from app import logs
+from app import logs, runtime
 from app.delivery.batch import Batch, Place
 from app.delivery.batches import Batches
 from app.delivery.codec import Coder, MessageDecoder
 from app.delivery.stages import Delivery
 from app.delivery.state import State
 from app.settings import PREFIX, current
-from app.worker import spare_collector
 from bench import pipeline
 from bench.engines import command
 from bench.engines.messages import (
@@ -111,14 +110,15 @@ def main() -> None:
     options = command.options("The reference pipeline on the project's own delivery.")
     command.say_versions("faust-streaming", "confluent-kafka", "rocksdict")
     _configure(options)
+    runtime.choose_loop()
     from app.main import create  # noqa: PLC0415  # it reads the settings set above as it is imported
 
     settings = current()
     logs.set_up(settings)
-    spare_collector()
     settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     app = create(settings, MessageDecoder(MESSAGES))
     declare(app.delivery)
+    runtime.settle()
 
     async def ready(*_: object, **__: object) -> None:
         command.say_ready()

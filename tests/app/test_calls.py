@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,9 +11,9 @@ from app.calls import Calls
 from app.gateway import GatewayRefused, PaymentUnknown
 from app.settings import PaymentSettings
 from models.payment import Answer, Charged, Payment, PaymentStatus, Refunded
+from tests.app.turning import turns, until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-DEADLINE_S = 10
 
 
 def payment(order_id: str, status: PaymentStatus = PaymentStatus.CHARGING) -> Payment:
@@ -78,19 +78,6 @@ class Desk:
 
     def answered(self) -> list[str]:
         return [answer.order_id for _, answer in self.answers]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the loop turn until it holds."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110  # what holds is a list's length, and no event
-            await asyncio.sleep(0)
-
-
-async def turns(count: int = 50) -> None:
-    """Let the loop turn often enough for anything that is due to be done."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

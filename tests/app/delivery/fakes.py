@@ -26,10 +26,10 @@ from app.delivery.state import State
 from app.settings import DeliverySettings, Settings
 from models.events import InventoryRestocked
 from models.messages import derive_id
+from tests.app.turning import turns
 
 RECORDED = datetime(2024, 3, 1, tzinfo=UTC)
 RECORDED_MS = 1_709_251_200_000
-DEADLINE_S = 20
 POISON = 666
 PARTITION = TP(InventoryRestocked.type, 0)
 
@@ -358,16 +358,3 @@ class Worker:
     @property
     def buried(self) -> list[Sent]:
         return [record for record in self.producer.published if record.topic == "DEAD_LETTERS"]
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the loop turn until it holds."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110  # what holds is a list's length, and no event
-            await asyncio.sleep(0)
-
-
-async def turns(count: int = 50) -> None:
-    """Let the loop turn often enough for anything that is due to be done."""
-    for _ in range(count):
-        await asyncio.sleep(0)

@@ -18,9 +18,8 @@ from tests.app.delivery.fakes import (
     Log,
     Worker,
     restocked,
-    turns,
-    until,
 )
+from tests.app.turning import turns, until
 
 
 @pytest.fixture

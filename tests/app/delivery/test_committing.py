@@ -25,9 +25,8 @@ from tests.app.delivery.fakes import (
     restocked,
     sent,
     state_of,
-    turns,
-    until,
 )
+from tests.app.turning import turns, until
 
 
 def test_a_batch_gives_what_can_be_read_and_buries_the_rest() -> None:

@@ -37,7 +37,7 @@ class DiskOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped her
         options = super().as_options()
         blocks = BlockBasedOptions()
         blocks.set_block_cache(_cache)
-        blocks.set_cache_index_and_filter_blocks(True)  # RocksDB's own signature
+        blocks.set_cache_index_and_filter_blocks(True)
         blocks.set_bloom_filter(FILTER_BITS, block_based=False)
         options.set_block_based_table_factory(blocks)
         return options

@@ -27,7 +27,6 @@ ANYWHERE = -1
 FOR_EVER = 0
 """librdkafka's word for a record that is sent until it is acknowledged."""
 
-
 Record = dict[str, Any]
 """One record as librdkafka takes it: `key` and `value`, and `headers` where it has some."""
 

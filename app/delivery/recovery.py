@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from faust.tables import manager, recovery
 from faust.types import TP
 
-from app.delivery.source import configuration
+from app.delivery.source import INTERRUPT_S, configuration
 from app.delivery.state import State
 from app.settings import Settings
 
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 CHUNK = 5_000
 """Rows read, and written to RocksDB, at a time."""
 
-INTERRUPT_S = 0.1
 REPORT_S = 5.0
 
 

@@ -1,9 +1,9 @@
 """Tables whose writes are confirmed: acknowledged by the changelog before they reach RocksDB.
 
-Faust declares the table, assigns its partitions, recovers it from its changelog and keeps standbys.
-Reads and writes go to the same RocksDB, by partition: Faust's own would write the disk first, ask for no
-acknowledgement, and guess the partition (docs/adr/0003). Leans on faust 0.15.3's `stores.rocksdb.Store`:
-`_dbs`, `offset_key`.
+Faust declares the table, assigns its partitions and opens them; `app/delivery/recovery.py` brings them up to
+the changelog. There are no standby copies. Reads and writes go to Faust's RocksDB, by partition: Faust's own
+would write the disk first, ask for no acknowledgement, and guess the partition (docs/adr/0003). Leans on
+faust 0.15.3's `stores.rocksdb.Store`: `_dbs`, `offset_key`, `rocksdb_options`.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from app.settings import Settings
 from app.topics import changelog_of
 
 logger = logging.getLogger(__name__)
-
 
 T = TypeVar("T")
 

@@ -58,7 +58,8 @@ LEANED_ON: list[tuple[str, Callable[..., Any], str]] = [
     ("app/delivery/state.py", Store._db_for_partition, "cb7e67d5f9ef"),
     ("app/delivery/state.py", Store.revoke_partitions, "3f85447a24fc"),
     ("app/delivery/state.py", Store.assign_partitions, "34dc27ace6dd"),
-    ("app/delivery/state.py", RocksDBOptions.as_options, "d2a1bea17736"),
+    ("app/delivery/state.py", Store._open_for_partition, "1dc4e0113d67"),
+    ("app/delivery/disk.py", RocksDBOptions.as_options, "d2a1bea17736"),
 ]
 
 

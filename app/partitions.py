@@ -6,6 +6,6 @@ SEED = 0x9747B28C
 """The seed of Kafka's producers (org.apache.kafka.common.utils.Utils.murmur2)."""
 
 
-def partition_of(key: str, partitions: int) -> int:
+def partition_of(key: bytes, partitions: int) -> int:
     """Return the key's partition of so many."""
-    return (murmurhash2(key.encode(), SEED) & 0x7FFFFFFF) % partitions
+    return (murmurhash2(key, SEED) & 0x7FFFFFFF) % partitions

@@ -23,7 +23,7 @@ class Routes:
 
     def partition_of(self, key: str) -> int:
         """Return the key's partition, as every producer and Faust compute it."""
-        return partition_of(key, self._partitions)
+        return partition_of(key.encode(), self._partitions)
 
     def ready(self) -> bool:
         """Tell whether this worker's partitions are assigned and recovered."""

@@ -70,7 +70,6 @@ class KafkaSettings(_Group):
     rebalance_timeout_ms: Milliseconds = 30_000
     commit_interval_ms: Milliseconds = 500
     compression: Annotated[str, Field(pattern="^(none|gzip|snappy|lz4|zstd)$")] = "lz4"
-    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 0
 
 
 class DeliverySettings(_Group):

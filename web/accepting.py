@@ -8,10 +8,11 @@ group has an acknowledgement of its own, for its leader may be away while those 
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 
 from app.delivery.codec import encode
-from app.delivery.producer import BatchProducer, Record, Unacknowledged
+from app.delivery.producer import BatchProducer, Place, Record, Unacknowledged
 from app.partitions import partition_of
 from app.settings import Settings, current
 from models.messages import Message
@@ -28,8 +29,8 @@ Verdict = Exception | None
 Receipt = asyncio.Future[Verdict]
 """The verdict to come."""
 
-Place = tuple[str, int]
-"""A topic and a partition of it."""
+Group = defaultdict[Place, list[tuple[Record, Receipt]]]
+"""Messages that are sent together, by partition."""
 
 
 class Acceptance:
@@ -37,7 +38,7 @@ class Acceptance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting: defaultdict[Place, list[tuple[Record, Receipt]]] = defaultdict(list)
+        self._waiting: Group = defaultdict(list)
         self._under_way: set[asyncio.Task[None]] = set()
         self._dispatch: asyncio.Task[None] | None = None
 
@@ -52,7 +53,7 @@ class Acceptance:
             Problem: 503 when it has not in time; it may still have been taken in.
         """
         record = {"key": message.key.encode(), "value": encode(message)}
-        place = message.type, partition_of(message.key, self._settings.partitions)
+        place = message.type, partition_of(record["key"], self._settings.partitions)
         verdict = await self._receipt(place, record)
         if isinstance(verdict, Unacknowledged):
             logger.warning("%s for %s was not acknowledged: %s", message.type, message.key, verdict)
@@ -74,30 +75,28 @@ class Acceptance:
     async def _send_all(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, defaultdict(list)
-            sending = [asyncio.create_task(self._send(place, sent)) for place, sent in group.items()]
-            for each in sending:
-                self._under_way.add(each)
-                each.add_done_callback(self._under_way.discard)
-            await asyncio.wait(sending, timeout=LATE_S)
+            sending = asyncio.create_task(self._send(group))
+            self._under_way.add(sending)
+            sending.add_done_callback(self._under_way.discard)
+            await asyncio.wait((sending,), timeout=LATE_S)
         self._dispatch = None
 
-    async def _send(self, place: Place, sent: list[tuple[Record, Receipt]]) -> None:
-        verdict = await self._publish(place, [record for record, _ in sent])
-        for _, receipt in sent:
-            if not receipt.done():  # its request may have been given up
-                receipt.set_result(verdict)
+    async def _send(self, group: Group) -> None:
+        def settle(place: Place, verdict: int | Unacknowledged) -> None:
+            _tell(group.pop(place), verdict if isinstance(verdict, Unacknowledged) else None)
 
-    async def _publish(self, place: Place, records: list[Record]) -> Verdict:
+        bundles = {place: [record for record, _ in sent] for place, sent in group.items()}
         try:
-            producer = self._producer
-            await producer.publish({place: records})
-        except Unacknowledged as error:
-            if error.fatal and self._producer is producer:  # groups that were under way with it die as well
-                del self._producer
-            return error
+            await self._producer.offer(bundles, settle)
         except Exception as error:  # noqa: BLE001  # every request of the group has to be told
-            return error
-        return None
+            for sent in group.values():
+                _tell(sent, error)
+
+
+def _tell(sent: Iterable[tuple[Record, Receipt]], verdict: Verdict) -> None:
+    for _, receipt in sent:
+        if not receipt.done():  # its request may have been given up
+            receipt.set_result(verdict)
 
 
 accept = Acceptance(current()).accept

@@ -1,275 +1,280 @@
-"""Kafka's producer, awaited by the batch: one future for however many records.
+"""Kafka's producer, by the batch: one request to each broker, however many partitions it leads.
 
-librdkafka sends, retries and keeps the order; one thread serves its acknowledgements.
+librdkafka sends a request for each partition, and a batch touches dozens: that was most of the broker's work
+(docs/adr/0015). This stands on aiokafka's client, which connects, knows the leaders and speaks the protocol.
+Leans on aiokafka 0.14's `AIOKafkaClient`: `send`, `cluster`, `add_topic`, `force_metadata_update`.
 """
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, NoError, NotLeaderForPartitionError, for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
+from aiokafka.structs import TopicPartition
 
+from app.delivery.record_batches import NOBODY, Identity, Packed, Record, following, pack
+from app.partitions import partition_of
 from app.settings import Settings
+
+__all__ = [
+    "ANYWHERE",
+    "BatchProducer",
+    "Bundles",
+    "Offsets",
+    "Place",
+    "Record",
+    "StageProducer",
+    "Unacknowledged",
+]
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.5
-"""How long the serving thread sleeps when nothing comes; an acknowledgement wakes it at once."""
-
 ANYWHERE = -1
-"""librdkafka's word for the partition that the key chooses."""
+"""Stands for the partition that the key chooses."""
 
-FOR_EVER = 0
-"""librdkafka's word for a record that is sent until it is acknowledged."""
+REQUEST_MS = 10_000
+"""How long one request may take before the connection is given up and the records are sent again."""
 
-Record = dict[str, Any]
-"""One record as librdkafka takes it: `key` and `value`, and `headers` where it has some."""
+BACKOFF_S = 0.1
+"""The first pause before what failed is tried again; it doubles ..."""
 
-Bundles = Mapping[tuple[str, int], list[Record]]
+BACKOFF_MAX_S = 1.0
+"""... up to this."""
+
+_ALL = -1  # acknowledged by every replica that is in sync
+_NO_LIMIT_MS = 2**31 - 1
+
+Place = tuple[str, int]
+"""A topic and a partition of it."""
+
+Bundles = Mapping[Place, list[Record]]
 """Records on their way, in order, by topic and partition; `ANYWHERE` lets each one's key choose."""
 
-
-class Unacknowledged(Exception):  # noqa: N818  # reads as the verdict on a batch
-    """Say that the broker did not acknowledge a record: it may or may not be there.
-
-    After a fatal one the producer sends nothing any more.
-    """
-
-    def __init__(self, cause: str, *, fatal: bool) -> None:
-        super().__init__(cause)
-        self.fatal = fatal
-
-
-Offsets = dict[tuple[str, int], int]
+Offsets = dict[Place, int]
 """The last acknowledged offset by topic and partition."""
 
 
-class BatchProducer:
-    """Publish batches to given partitions, idempotently and with every replica's acknowledgement.
+class Unacknowledged(Exception):  # noqa: N818  # reads as the verdict on a batch
+    """Say that the broker did not acknowledge a record: it may or may not be there."""
 
-    Any number of batches may be under way. A partition is acknowledged in its order, and the loss of one
-    record fails those behind it; so only the last record of each is called back about.
+
+Settle = Callable[[Place, int | Unacknowledged], None]
+"""What is called with the last offset of a partition's records, or with why they are not acknowledged."""
+
+
+class BatchProducer:
+    """Publish batches with every in-sync replica's acknowledgement, any number of them at once.
+
+    What fails is sent again until the time is over, so a record may be there twice.
     """
 
-    def __init__(self, settings: Settings, *, give_up_after_ms: int = FOR_EVER) -> None:
-        self._configuration = _configuration(settings, give_up_after_ms)
-        self._producer = Producer(self._configuration, logger=logger)
-        self._under_way: set[_Receipt] = set()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="producer", daemon=True)
-        self._thread.start()
+    def __init__(self, settings: Settings, *, give_up_after_ms: int | None = None) -> None:
+        self._settings = settings
+        self._limit_s = None if give_up_after_ms is None else give_up_after_ms / 1000
+        self._client: AIOKafkaClient | None = None
+        self._connecting = asyncio.Lock()
+        self._known: set[str] = set()
+
+    async def offer(self, bundles: Bundles, settle: Settle) -> None:
+        """Send the records, and tell of each place what became of its records as soon as it is known."""
+        waiting = {
+            place: deque(self._pack(place, records)) for place, records in self._placed(bundles).items()
+        }
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._deliver(waiting, settle)
+        except TimeoutError:
+            for place in waiting:
+                settle(place, Unacknowledged(f"no acknowledgement within {self._limit_s} s"))
 
     async def publish(self, bundles: Bundles) -> Offsets:
         """Send the records, in order by partition; return the last offsets once all are acknowledged.
 
         Raises:
-            Unacknowledged: at least one was not, or there is no room to send it.
+            Unacknowledged: at least one was not.
         """
         if not bundles:
             return {}
-        receipt = _Receipt()
-        self._under_way.add(receipt)
-        try:
-            with _refusals():
-                for (topic, partition), bundle in bundles.items():
-                    self._send(topic, partition, bundle, receipt)
-            return await receipt.offsets()
-        finally:
-            self._under_way.discard(receipt)
+        offsets: Offsets = {}
+        refusals: list[Unacknowledged] = []
+
+        def settle(place: Place, verdict: int | Unacknowledged) -> None:
+            if isinstance(verdict, Unacknowledged):
+                refusals.append(verdict)
+            else:
+                offsets[place] = verdict
+
+        await self.offer(bundles, settle)
+        if refusals:
+            raise refusals[0]
+        return offsets
 
     async def reaches_broker(self, timeout_s: float) -> bool:
         """Tell whether the broker answers a question within this time."""
-        ask = partial(self._producer.list_topics, timeout=timeout_s)
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, ask)
-        except KafkaException:
-            return False
-        return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                client = await self._connected()
+                return bool(await client.force_metadata_update())
+        return False
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the broker; what is not acknowledged by now is not waited for."""
-        self._closing.set()
-        self._producer.purge()
-        self._thread.join()
+        if self._client is not None:
+            await self._client.close()
 
-    def _send(self, topic: str, partition: int, bundle: list[Record], receipt: "_Receipt") -> None:
-        if any("headers" in record for record in bundle):  # librdkafka takes those one record at a time
+    def _placed(self, bundles: Bundles) -> Bundles:
+        if all(partition != ANYWHERE for _, partition in bundles):
+            return bundles
+        placed: defaultdict[Place, list[Record]] = defaultdict(list)
+        for (topic, partition), bundle in bundles.items():
+            if partition != ANYWHERE:
+                placed[topic, partition] += bundle
+                continue
             for record in bundle:
-                self._producer.produce(topic, partition=partition, callback=receipt.expect(), **record)
-            return
-        bundle[-1]["callback"] = receipt.expect()
-        _require_all(bundle, self._producer.produce_batch(topic, bundle, partition))
+                placed[topic, partition_of(record["key"], self._settings.partitions)].append(record)
+        return placed
 
-    def _serve(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._producer.poll(POLL_S)
-            except _FATAL as error:
-                logger.critical("the producer can send nothing any more: %s", error)
-                for receipt in tuple(self._under_way):
-                    receipt.fail(str(error))
+    def _pack(self, place: Place, records: list[Record]) -> Iterable[Packed]:  # noqa: ARG002  # for subclasses
+        return pack(records, self._settings.kafka.compression, NOBODY, -1)
+
+    async def _deliver(self, waiting: dict[Place, deque[Packed]], settle: Settle) -> None:
+        """Send what waits, a batch of each place at a time, until none does."""
+        client = await self._connected()
+        for topic in {topic for topic, _ in waiting} - self._known:
+            await client.add_topic(topic)
+            self._known.add(topic)
+        pause_s = BACKOFF_S
+        while waiting:
+            failure: KafkaError | None = None
+            for place, verdict in (await self._send(client, waiting)).items():
+                if isinstance(verdict, int):
+                    sent = waiting[place].popleft()
+                    if not waiting[place]:
+                        del waiting[place]
+                        settle(place, verdict + sent.records - 1)
+                elif verdict.retriable:
+                    failure = verdict
+                else:
+                    del waiting[place]
+                    settle(place, Unacknowledged(str(verdict)))
+            if failure is not None:
+                logger.warning("records for %s places are sent again: %s", len(waiting), failure)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, BACKOFF_MAX_S)
+                await client.force_metadata_update()
+
+    async def _send(
+        self, client: AIOKafkaClient, waiting: dict[Place, deque[Packed]]
+    ) -> dict[Place, int | KafkaError]:
+        """Send the first batch of each place; return the offset that it begins at, or what was wrong."""
+        requests: defaultdict[int, dict[Place, Packed]] = defaultdict(dict)
+        verdicts: dict[Place, int | KafkaError] = {}
+        for place, batches in waiting.items():
+            leader = client.cluster.leader_for_partition(TopicPartition(*place))
+            if leader is None or leader < 0:
+                verdicts[place] = NotLeaderForPartitionError(f"{place[0]}[{place[1]}] has no leader")
+            else:
+                requests[leader][place] = batches[0]
+        asked = [self._ask(client, leader, batches) for leader, batches in requests.items()]
+        answers = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+        for answer in answers:
+            verdicts |= answer
+        return verdicts
+
+    async def _ask(
+        self, client: AIOKafkaClient, leader: int, batches: dict[Place, Packed]
+    ) -> dict[Place, int | KafkaError]:
+        topics: defaultdict[str, list[tuple[int, bytearray]]] = defaultdict(list)
+        for (topic, partition), batch in batches.items():
+            topics[topic].append((partition, batch.data))
+        request = ProduceRequest(None, _ALL, REQUEST_MS, list(topics.items()))
+        try:
+            response = await client.send(leader, request)
+        except KafkaError as error:
+            return dict.fromkeys(batches, error)
+        return {
+            (topic, partition): offset if for_code(code) is NoError else for_code(code)()
+            for topic, partitions in response.topics
+            for partition, code, offset, *_ in partitions
+        }
+
+    async def _connected(self) -> AIOKafkaClient:
+        """Return the client, once a broker has answered it."""
+        if self._client is None:
+            async with self._connecting:
+                while self._client is None:
+                    self._client = await self._connect()
+        return self._client
+
+    async def _connect(self) -> AIOKafkaClient | None:
+        client = AIOKafkaClient(
+            bootstrap_servers=self._settings.broker,
+            client_id=f"{self._settings.member_id}-producer",
+            request_timeout_ms=REQUEST_MS,
+        )
+        try:
+            await client.bootstrap()
+            await self._introduce(client)
+        except KafkaError as error:
+            logger.warning("Kafka can't be reached yet: %s", error)
+            await client.close()
+            await asyncio.sleep(BACKOFF_MAX_S)
+            return None
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    async def _introduce(self, client: AIOKafkaClient) -> None:
+        """Do what is to be done before the first batch."""
 
 
 class StageProducer(BatchProducer):
-    """Publish a stage's batches, one at a time: rows to their partitions, messages by their keys.
+    """Publish a stage's batches, one at a time, so that each record is there once and in its order.
 
-    Messages have a librdkafka producer of their own, for another way to learn that all is acknowledged. Each
-    call back takes Python's one lock, for which it waits while the loop is busy; a hundred of them a batch
-    took a second. So messages are called back about when one fails; for all the rest a thread waits without
-    the lock until nothing is under way. Therefore one at a time: it would wait for any other batch as well.
+    It never gives up while there is hope. The broker counts the records of each partition: it takes a
+    repeated batch once, and none that does not follow the last. So where one is lost, nothing comes after
+    it: a changelog may end early, with no gap.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._keyed = Producer(self._configuration | {"delivery.report.only.error": True}, logger=logger)
-        self._flusher = ThreadPoolExecutor(1, thread_name_prefix="producer-flush")
+        self._who = NOBODY
+        self._sequences: defaultdict[Place, int] = defaultdict(int)
+        self._turn = asyncio.Lock()
+        self._ended = ""
 
-    async def publish(self, bundles: Bundles) -> Offsets:
-        """Send the records, in order by partition, and return once all are acknowledged.
+    async def offer(self, bundles: Bundles, settle: Settle) -> None:
+        """Send the records, and tell of each place what became of its; after a failure nothing is sent."""
 
-        The offsets are those of records whose partition is given.
+        def watch(place: Place, verdict: int | Unacknowledged) -> None:
+            if isinstance(verdict, Unacknowledged):
+                self._ended = str(verdict)
+            settle(place, verdict)
 
-        Raises:
-            Unacknowledged: at least one was not, or there is no room to send it.
-        """
-        keyed = {topic: bundle for (topic, partition), bundle in bundles.items() if partition == ANYWHERE}
-        if not keyed:
-            return await super().publish(bundles)
-        refused: list[KafkaError] = []
+        async with self._turn:
+            if self._ended:
+                raise Unacknowledged(f"an earlier record was not acknowledged: {self._ended}")
+            try:
+                await self._connected()
+                await super().offer(bundles, watch)
+            except BaseException as error:  # what is not known to be there is not to be followed
+                self._ended = repr(error)
+                raise
 
-        def refuse(error: KafkaError | None, _message: Message) -> None:
-            refused.extend([] if error is None else [error])
+    def _pack(self, place: Place, records: list[Record]) -> Iterable[Packed]:
+        first = self._sequences[place]
+        self._sequences[place] = following(first, len(records))
+        return pack(records, self._settings.kafka.compression, self._who, first)
 
-        with _refusals():
-            for topic, bundle in keyed.items():
-                _require_all(bundle, self._keyed.produce_batch(topic, bundle, on_delivery=refuse))
-        placed = {where: bundle for where, bundle in bundles.items() if where[1] != ANYWHERE}
-        offsets = await super().publish(placed)
-        await asyncio.get_running_loop().run_in_executor(self._flusher, self._flush)
-        if refused:
-            raise Unacknowledged(refused[0].str(), fatal=refused[0].fatal())
-        return offsets
-
-    def close(self) -> None:
-        """Let go of the broker; what is not acknowledged by now is not waited for."""
-        self._keyed.purge()
-        self._flusher.shutdown()
-        super().close()
-
-    def _flush(self) -> None:
-        try:
-            while self._keyed.flush(POLL_S):
-                pass
-        except _FATAL as error:
-            raise Unacknowledged(str(error), fatal=True) from error
-
-
-_FATAL = (KafkaException, SystemError)
-"""How the end of a producer is raised.
-
-The latter comes where librdkafka makes a call back on top of the former: that call back is lost, so nothing
-may be waited for any more.
-"""
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Have what librdkafka does not take raised as not acknowledged."""
-    try:
-        yield
-    except KafkaException as error:
-        cause: KafkaError = error.args[0]
-        ended = cause.fatal() or cause.code() == KafkaError._FATAL  # noqa: SLF001  # their spelling
-        raise Unacknowledged(cause.str(), fatal=ended) from error
-
-
-def _require_all(bundle: list[Record], taken: int) -> None:
-    if taken < len(bundle):
-        raise KafkaException(next(record["_error"] for record in bundle if "_error" in record))
-
-
-Callback = Callable[[KafkaError | None, Message], None]
-
-
-class _Receipt:
-    """Gather what is said about one batch.
-
-    It is said by another thread, perhaps while the batch is still being sent.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
-        self._expected = 0
-        self._come = 0
-        self._complete = False
-        self._offsets: Offsets = {}
-        self._error: Unacknowledged | None = None
-
-    def expect(self) -> Callback:
-        """Return what is to be called with one more acknowledgement."""
-        self._expected += 1
-        return self._acknowledge
-
-    async def offsets(self) -> Offsets:
-        """Return the last offsets, once all that is expected has come.
-
-        Raises:
-            Unacknowledged: a record was not.
-        """
-        self._complete = True
-        self._look()
-        await self._future
-        if self._error is not None:
-            raise self._error
-        return self._offsets
-
-    def fail(self, cause: str) -> None:
-        """Wait for nothing any more: the producer has ended."""
-        self._error = self._error or Unacknowledged(cause, fatal=True)
-        self._wake()
-
-    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._error = self._error or Unacknowledged(error.str(), fatal=error.fatal())
-        else:
-            self._offsets[message.topic() or "", message.partition() or 0] = message.offset() or 0
-        self._come += 1
-        self._look()
-
-    def _look(self) -> None:
-        if self._complete and self._come == self._expected:
-            self._wake()
-
-    def _wake(self) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._resolve)
-
-    def _resolve(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-
-def _configuration(settings: Settings, give_up_after_ms: int) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": settings.broker,
-        "client.id": f"{settings.member_id}-producer",
-        "enable.idempotence": True,
-        # A record that can't be sent must stop those behind it: the changelog may end early, with no gap.
-        "enable.gapless.guarantee": True,
-        "message.timeout.ms": give_up_after_ms,
-        "acks": "all",
-        "partitioner": "murmur2_random",
-        "compression.type": settings.kafka.compression,
-        "linger.ms": settings.kafka.linger_ms,
-        "message.max.bytes": 2_097_152,
-        "queue.buffering.max.messages": 1_000_000,
-        "queue.buffering.max.kbytes": 262_144,
-        "topic.metadata.refresh.interval.ms": 60_000,
-        "log_level": 3,
-    }
+    async def _introduce(self, client: AIOKafkaClient) -> None:
+        request = InitProducerIdRequest(None, _NO_LIMIT_MS)  # in no transaction
+        answer = await client.send(client.get_random_node(), request)
+        if (error := for_code(answer.error_code)) is not NoError:
+            raise error()
+        self._who = Identity(answer.producer_id, answer.producer_epoch)

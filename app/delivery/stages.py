@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -153,9 +152,8 @@ class Delivery:
             await self._supervise(stage, batches)
         finally:
             del self._running[stage.__name__]
-            # Closing blocks, and stages end one after the other: a stop would wait for each of them.
-            threading.Thread(target=producer.close, name=f"{stage.__name__}-closing").start()
             await source.close()
+            await producer.close()
 
     async def _supervise(self, stage: Stage, batches: Batches) -> None:
         while True:

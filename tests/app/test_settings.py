@@ -86,7 +86,7 @@ def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -
         ("partitons: 3", "partitons = 3: no such setting"),
         ("1: 2", "1 = 2: no such setting"),
         ("web: {prot: 80}", "web.prot = 80: no such setting"),
-        ("kafka: {linger_ms: 0, lingr_ms: 1}", "kafka.lingr_ms = 1: no such setting"),
+        ("kafka: {compression: lz4, compresion: lz4}", "kafka.compresion = 'lz4': no such setting"),
         ("partitions: 0", "partitions = 0: expected greater than or equal to 1"),
         ("partitions: 1001", "partitions = 1001: expected less than or equal to 1000"),
         ("partitions: many", "partitions = 'many': expected a valid integer"),

@@ -156,7 +156,7 @@ async def test_poison_is_kept_as_it_was_and_the_orders_behind_it_settle(shop: Sh
     places = await asyncio.to_thread(spread, system, poisoned)
 
     order_ids: list[str] = []
-    while len({partition_of(order_id, len(before)) for order_id in order_ids}) < len(before):
+    while len({partition_of(order_id.encode(), len(before)) for order_id in order_ids}) < len(before):
         order_ids.append(await shop.place(order(item(sku))))
     settled = await asyncio.gather(*(shop.settled(order_id) for order_id in order_ids))
     assert {one["status"] for one in settled} == {"COMPLETED"}

@@ -2,11 +2,11 @@
 
 import asyncio
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from typing import Self
 
 import pytest
 
-from app.delivery.producer import Bundles, Unacknowledged
+from app.delivery.producer import Bundles, Settle, Unacknowledged
 from app.partitions import partition_of
 from app.settings import Settings
 from models.events import InventoryRestocked
@@ -18,22 +18,29 @@ DEADLINE_S = 10
 
 
 class Kafka:
-    """Be a producer whose batches are acknowledged when the test says so."""
+    """Be a producer whose groups are acknowledged when the test says so."""
 
     def __init__(self) -> None:
-        self.made = 0
         self.batches: list[list[str]] = []
         self.verdicts: list[asyncio.Future[None]] = []
+        self.settles: list[Settle] = []
 
-    def __call__(self, _settings: Settings, *, give_up_after_ms: int) -> SimpleNamespace:
+    def __call__(self, _settings: Settings, *, give_up_after_ms: int) -> Self:
         assert give_up_after_ms == Settings().web.accept_timeout_ms
-        self.made += 1
-        return SimpleNamespace(publish=self.publish)
+        return self
 
-    async def publish(self, bundles: Bundles) -> None:
+    async def offer(self, bundles: Bundles, settle: Settle) -> None:
         self.batches.append([record["key"].decode() for bundle in bundles.values() for record in bundle])
         self.verdicts.append(asyncio.get_running_loop().create_future())
-        await self.verdicts[-1]
+        self.settles.append(settle)
+        try:
+            await self.verdicts[-1]
+        except Unacknowledged as refusal:
+            for place in bundles:
+                settle(place, refusal)
+        else:
+            for place in bundles:
+                settle(place, 0)
 
     async def batch(self, number: int) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -112,17 +119,20 @@ async def test_a_group_that_is_late_holds_up_no_other(
     await asyncio.gather(*late)
 
 
-async def test_each_partition_has_an_acknowledgement_of_its_own(kafka: Kafka) -> None:
+async def test_what_one_partition_lacks_holds_up_no_other_of_its_group(kafka: Kafka) -> None:
     acceptance = Acceptance(Settings(partitions=2))
-    here, there = (next(sku for sku in "abcdefgh" if partition_of(sku, 2) == which) for which in (0, 1))
-    stuck, other = start(acceptance, here, there)
-    await kafka.batch(1)
-    assert kafka.batches == [[here], [there]]
-    kafka.verdicts[1].set_result(None)
-    await other
+    here, there = (
+        next(sku for sku in "abcdef" if partition_of(sku.encode(), 2) == which) for which in (0, 1)
+    )
+    stuck, other, another = start(acceptance, here, there, there)
+    await kafka.batch(0)
+    assert kafka.batches == [[here, there, there]]
+    kafka.settles[0]((InventoryRestocked.type, 1), 17)
+    await asyncio.gather(other, another)
     assert not stuck.done()
-    kafka.verdicts[0].set_result(None)
-    await stuck
+    kafka.settles[0]((InventoryRestocked.type, 0), Unacknowledged("no leader"))
+    with pytest.raises(Problem):
+        await stuck
 
 
 async def test_each_request_of_a_group_that_is_not_acknowledged_is_told_so_by_its_own_name(
@@ -130,7 +140,7 @@ async def test_each_request_of_a_group_that_is_not_acknowledged_is_told_so_by_it
 ) -> None:
     requests = start(acceptance, "a", "b")
     await kafka.batch(0)
-    kafka.verdicts[0].set_exception(Unacknowledged("timed out", fatal=False))
+    kafka.verdicts[0].set_exception(Unacknowledged("timed out"))
     problems = await asyncio.gather(*requests, return_exceptions=True)
     assert [(p.status, p.extra) for p in problems if isinstance(p, Problem)] == [
         (503, {"restock_id": "a"}),
@@ -140,25 +150,6 @@ async def test_each_request_of_a_group_that_is_not_acknowledged_is_told_so_by_it
     await kafka.batch(1)
     kafka.verdicts[1].set_result(None)
     await asyncio.gather(*again)
-    assert kafka.made == 1
-
-
-async def test_a_producer_that_is_beyond_help_is_replaced_once(
-    acceptance: Acceptance, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accepting, "LATE_S", 0)
-    first = start(acceptance, "a")
-    await kafka.batch(0)
-    second = start(acceptance, "b")
-    await kafka.batch(1)
-    for verdict in kafka.verdicts:
-        verdict.set_exception(Unacknowledged("fenced", fatal=True))
-    await asyncio.gather(*first, *second, return_exceptions=True)
-    third = start(acceptance, "c")
-    await kafka.batch(2)
-    kafka.verdicts[2].set_result(None)
-    await asyncio.gather(*third)
-    assert kafka.made == 2
 
 
 async def test_a_request_that_was_given_up_leaves_its_group_alone(

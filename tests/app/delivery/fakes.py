@@ -111,7 +111,7 @@ class RecordingProducer:
         self.asked += 1
         return True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.closed = True
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
@@ -44,6 +46,12 @@ LEANED_ON: list[tuple[str, Callable[..., Any], str]] = [
     ("app/delivery/transport.py", AIOKafkaConsumer.start, "2f1ba7044332"),
     ("app/delivery/transport.py", Fetcher.close, "1cd24bc1c442"),
     ("app/delivery/transport.py", GroupCoordinator.fetch_committed_offsets, "6c049c737916"),
+    ("app/delivery/producer.py", AIOKafkaClient.bootstrap, "198943b004e5"),
+    ("app/delivery/producer.py", AIOKafkaClient.send, "246b277687d7"),
+    ("app/delivery/producer.py", AIOKafkaClient.add_topic, "b054eda66291"),
+    ("app/delivery/producer.py", AIOKafkaClient.force_metadata_update, "cb7befef21c8"),
+    ("app/delivery/producer.py", AIOKafkaConnection.send, "5909ea32f4ef"),
+    ("app/delivery/producer.py", AIOKafkaConnection.close, "28f164aa1e4f"),
     ("app/delivery/recovery.py", Recovery.on_rebalance, "aa4d997a1795"),
     ("app/delivery/recovery.py", Recovery.on_recovery_completed, "6ef567acf072"),
     ("app/delivery/recovery.py", Recovery._build_highwaters, "91b4cc0d3724"),

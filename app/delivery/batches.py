@@ -16,11 +16,10 @@ from msgspec.structs import replace
 
 from app.delivery.batch import Batch, Input
 from app.delivery.codec import MessageDecoder, Undecodable
-from app.delivery.committing import commit
+from app.delivery.committing import Means, commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
-from app.delivery.producer import StageProducer
-from app.delivery.progress import Progress
+from app.delivery.lease import NotHeld
 from app.delivery.source import Arrived, Source
 
 logger = logging.getLogger(__name__)
@@ -47,15 +46,13 @@ class Batches:
     def __init__(
         self,
         source: Source,
-        producer: StageProducer,
-        progress: Progress,
+        means: Means,
         decode: MessageDecoder,
         bounds: Bounds,
     ) -> None:
         self._source = source
         self._decode = decode
-        self._producer = producer
-        self._progress = progress
+        self._means = means
         self._bounds = bounds
         self._again: deque[Batch] = deque()
         self._answers: deque[Answer] = deque()
@@ -125,7 +122,9 @@ class Batches:
 
     async def _commit(self, batch: Batch) -> None:
         try:
-            await commit(batch, self._producer, self._progress)
+            await commit(batch, self._means)
+        except NotHeld as error:
+            logger.warning("a batch of %s is given up, and comes again: %s", len(batch.inputs), error)
         except Exception as error:  # whatever it is, nothing of this may be acknowledged
             logger.critical("a batch can't be made to last", exc_info=error)
             die(repr(error))

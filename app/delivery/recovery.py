@@ -3,7 +3,7 @@
 Faust finds out what is missing and says when to begin and that it is done; between the two, its own code
 would hand each record through asyncio. And where partitions move again meanwhile, Faust 0.15.3 may go on with
 what it no longer holds; here it stops. Leans on `Recovery`: `on_rebalance`, `need_recovery`,
-`on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `RebalanceAgain`; on
+`on_recovery_completed`, `active_tps`, `active_offsets`, `RebalanceAgain`; on
 `TableManager.recovery` and `on_actives_ready`; on `App.rebalancing_count`.
 """
 
@@ -19,8 +19,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from faust.tables import manager, recovery
 from faust.types import TP
 
+from app.delivery.exits import die
 from app.delivery.source import INTERRUPT_S, configuration
-from app.delivery.state import State
+from app.delivery.state import CLAIM, State
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,16 +68,31 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
         return False
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Bring the tables up to their changelogs, then go on as Faust does."""
+        """Claim the partitions, bring the tables up to the claims, then go on as Faust does."""
         delivery = self.app.delivery
+        self.require_current()
+        claims = await delivery.ownership.claim(self.active_tps)
+        self._require_whole(claims)
         missing = {
-            tp: Span(self.active_offsets[tp] + 1, self.active_highwaters[tp])
-            for tp in self.active_tps
-            if self.active_highwaters[tp] > self.active_offsets[tp]
+            tp: Span(self.active_offsets[tp] + 1, claim - 1)
+            for tp, claim in claims.items()
+            if self.active_offsets[tp] + 1 < claim
         }
         await restore(delivery.settings, delivery.tables, missing)
         self.require_current()
+        for tp, claim in claims.items():
+            delivery.tables[tp.topic].begin(tp.partition, claim)
         await super().on_recovery_completed(generation_id)
+
+    def _require_whole(self, claims: Mapping[TP, int]) -> None:
+        """End the process where a changelog is shorter than what was written here by it."""
+        for tp, claim in claims.items():
+            if self.active_offsets[tp] >= claim:
+                die(
+                    f"{tp.topic}[{tp.partition}] ends at {claim}, but this worker's folder has it up to"
+                    f" {self.active_offsets[tp]}: the topic was emptied or made anew. Where that was meant,"
+                    f" delete the folder {self.app.delivery.settings.worker_dir}"
+                )
 
 
 class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped here
@@ -161,7 +177,8 @@ class Restoring:
                 continue
             self._read += 1
             reached[tp] = record.offset() or 0
-            rows[tp][record.key() or b""] = record.value()
+            if (key := record.key() or b"") != CLAIM:
+                rows[tp][key] = record.value()
         for tp, offset in reached.items():
             self._tables[tp.topic].recover(tp.partition, rows[tp].items(), offset)
             if offset >= self._missing[tp].last:

@@ -10,7 +10,9 @@ from faust.types import TP
 
 from app.delivery.batches import Batches, Bounds
 from app.delivery.codec import MessageDecoder, decode
+from app.delivery.committing import Means
 from app.delivery.exits import die
+from app.delivery.ownership import Ownership
 from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
 from app.delivery.source import Source
@@ -39,6 +41,17 @@ class Running(NamedTuple):
     batches: Batches
 
 
+class Edges(NamedTuple):
+    """Be how that is made by which delivery touches Kafka."""
+
+    source: Callable[[Settings, str], Source]
+    producer: Callable[[Settings], StageProducer]
+    ownership: Callable[[Settings], Ownership]
+
+
+EDGES = Edges(Source, StageProducer, Ownership)
+
+
 class Delivery:
     """Run the stages of one app so that nothing is acknowledged before it lasts."""
 
@@ -47,18 +60,17 @@ class Delivery:
         app: faust.App,
         settings: Settings,
         decode: MessageDecoder = decode,
-        new_source: Callable[[Settings, str], Source] = Source,
-        new_producer: Callable[[Settings], StageProducer] = StageProducer,
+        edges: Edges = EDGES,
     ) -> None:
         self._app = app
         self._decode = decode
-        self._new_source = new_source
-        self._new_producer = new_producer
+        self._edges = edges
         self.settings = settings
         self.tables: dict[str, State] = {}
         self._running: dict[str, Running] = {}
         self._moving = asyncio.Lock()
         self.progress = Progress()
+        self.ownership = edges.ownership(settings)
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
 
     def table(self, name: str) -> State:
@@ -117,6 +129,7 @@ class Delivery:
         """
         async with self._moving:
             require_current()
+            self.ownership.lease.begin()
             self.progress.start(positions)
             for stage in self._running.values():
                 own = {tp: at for tp, at in positions.items() if tp.topic in stage.reads}
@@ -134,6 +147,7 @@ class Delivery:
         """
         async with self._moving:
             running = [stage.batches for stage in self._running.values()]
+            self.ownership.lease.end()
             limit_ms = self.settings.delivery.drain_timeout_ms
             try:
                 await asyncio.wait_for(asyncio.gather(*(each.drain() for each in running)), limit_ms / 1000)
@@ -143,10 +157,11 @@ class Delivery:
             await asyncio.gather(*(each.revoke() for each in running))
 
     async def _run(self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event) -> None:
-        source = self._new_source(self.settings, stage.__name__)
-        producer = self._new_producer(self.settings)
+        source = self._edges.source(self.settings, stage.__name__)
+        producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
-        batches = Batches(source, producer, self.progress, self._decode, bounds)
+        means = Means(producer, self.progress, self.ownership)
+        batches = Batches(source, means, self._decode, bounds)
         self._running[stage.__name__] = Running(reads, source, producer, batches)
         try:
             await self._supervise(stage, batches)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import faust
 from rocksdict import ReadOptions, WriteBatch
@@ -26,6 +26,17 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+CLAIM = b"\x00claim"
+"""The key of the records by which workers claim a partition of a changelog; no row has it."""
+
+
+class Gap(NamedTuple):
+    """Be the offsets of a changelog, up to `end`, where somebody else's records stand before one's own."""
+
+    first: int
+    end: int
+
+
 class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
     """Say that this worker does not hold the partition, or not yet."""
 
@@ -37,6 +48,7 @@ class State:
         self.name = name
         self.changelog = changelog_of(name)
         self._app = app
+        self._ends: dict[int, int] = {}
         self._watchers: defaultdict[bytes, set[asyncio.Future[None]]] = defaultdict(set)
         self.table = app.Table(
             name,
@@ -101,9 +113,27 @@ class State:
             if key not in (after, self.table.data.offset_key):
                 yield key, value
 
+    def begin(self, partition: int, claim: int) -> None:
+        """Be recovered up to this worker's claim, at this offset of the changelog."""
+        self.recover(partition, (), claim)
+        self._ends[partition] = claim + 1
+
+    def gap(self, partition: int, offset: int, count: int) -> Gap | None:
+        """Return what lies between the last row that was written and so many up to this offset, if anything.
+
+        Raises:
+            NotHere: the partition was never claimed.
+        """
+        first = offset - count + 1
+        if partition not in self._ends:
+            raise NotHere(f"partition {partition} of {self.name} is not this worker's")
+        expected = self._ends[partition]
+        return None if first == expected else Gap(expected, first)
+
     def write(self, partition: int, rows: Sequence[tuple[bytes, bytes | None]], offset: int) -> None:
         """Write rows that the changelog has acknowledged up to this offset, all or none; None deletes."""
         self.recover(partition, rows, offset)
+        self._ends[partition] = offset + 1
         if self._watchers:
             self._notify(key for key, _ in rows)
 

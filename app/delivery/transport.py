@@ -5,10 +5,11 @@ up, the batches in hand are finished and their offsets committed: Faust 0.15.3 f
 committed as soon as a rebalance begins. Leans on faust 0.15.3's `Consumer.wait_empty`, `getmany`,
 `force_commit`, `perform_seek`, `verify_all_partitions_active`, `_commit`, `_thread`, and on aiokafka 0.14's
 `AIOKafkaConsumer._fetcher._fetch_task` and `_coordinator`: `fetch_committed_offsets`, `_push_error_to_user`,
-`_coordination_task`.
+`_coordination_task`, `_do_heartbeat`, `_do_rejoin_group`.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 
 from app.delivery.exits import die
+from app.delivery.lease import Lease
 
 
 class ConsumerThread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped here
@@ -28,6 +30,7 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # 
         coordinator = self._consumer._coordinator  # noqa: SLF001
         coordinator._push_error_to_user = _refused  # noqa: SLF001
         coordinator._coordination_task.add_done_callback(_end_with)  # noqa: SLF001
+        _renew(self.app.delivery.ownership.lease, coordinator)
 
     async def committed(self, partitions: list[TP]) -> dict[TP, int]:
         """Return the offsets that the group has committed, in one question, for those that have one."""
@@ -83,6 +86,26 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped her
         if done:
             progress.save(due)
         return bool(done)
+
+
+def _renew(lease: Lease, coordinator: Any) -> None:
+    """Renew the lease with every heartbeat, and with one at once when the group was joined."""
+    beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
+
+    async def noted() -> bool:
+        asked_at = time.monotonic()
+        answered: bool = await beat()
+        if answered:
+            lease.renew(asked_at)
+        return answered
+
+    async def joined(subscription: Any) -> bool:
+        success: bool = await rejoin(subscription)
+        if success:
+            await noted()
+        return success
+
+    coordinator._do_heartbeat, coordinator._do_rejoin_group = noted, joined  # noqa: SLF001
 
 
 async def _refused(error: Exception) -> None:

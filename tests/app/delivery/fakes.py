@@ -18,11 +18,12 @@ from app.delivery.batch import Place
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
 from app.delivery.deadletters import DeadLetter
+from app.delivery.lease import NotHeld
 from app.delivery.producer import Bundles, Offsets
 from app.delivery.progress import Progress
 from app.delivery.source import Arrived
-from app.delivery.stages import Delivery
-from app.delivery.state import State
+from app.delivery.stages import Delivery, Edges
+from app.delivery.state import Gap, State
 from app.settings import DeliverySettings, Settings
 from models.events import InventoryRestocked
 from models.messages import derive_id
@@ -123,6 +124,10 @@ class RecordingState:
     changelog: str = "stock-changelog"
     rows: dict[tuple[int, bytes], bytes | None] = field(default_factory=dict)
     offsets: list[int] = field(default_factory=list)
+    gaps: dict[int, Gap] = field(default_factory=dict)
+
+    def gap(self, partition: int, _offset: int, _count: int) -> Gap | None:
+        return self.gaps.get(partition)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         return self.rows.get((partition, key))
@@ -183,6 +188,42 @@ class RecordingProgress(Progress):
         records = list(records)
         self._log.done += [f"ack {record.offset()}" for record in records]
         super().reach(records)
+
+
+@dataclass(eq=False)
+class FakeLease:
+    """Be held, unless the log holds it up."""
+
+    log: Log
+
+    def begin(self) -> None:
+        """Do as a lease does."""
+
+    def end(self) -> None:
+        """Do as a lease does."""
+
+    async def hold(self) -> None:
+        if self.log.fails_at == "held":
+            raise NotHeld("no heartbeat")
+        await self.log.pass_gate("held")
+
+
+@dataclass(eq=False)
+class FakeOwnership:
+    """Find what the test says that others have written."""
+
+    log: Log
+    foreign: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lease = FakeLease(self.log)
+
+    async def examine(self, _state: State, partition: int, gap: Gap) -> list[bytes]:
+        self.log.add(f"examined {partition} {gap.first} to {gap.end}")
+        return self.foreign
+
+    async def put_right(self, _state: State, partition: int, foreign: list[bytes], _producer: Any) -> None:
+        self.log.add(f"put right {partition} {foreign}")
 
 
 class FakeSource:
@@ -278,6 +319,7 @@ class Worker:
         self.app = FakeApp()
         self.state = RecordingState(log)
         self.producer = RecordingProducer(log)
+        self.ownership = FakeOwnership(log)
         self.seen: list[list[int]] = []
         self.offset = 0
         settings = Settings(delivery=DeliverySettings(**cast("Any", bounds)))
@@ -285,8 +327,11 @@ class Worker:
         self.delivery = Delivery(
             cast("Any", self.app),
             settings,
-            new_source=lambda _settings, _stage: cast("Any", self.source),
-            new_producer=lambda _settings: cast("Any", self.producer),
+            edges=Edges(
+                source=lambda _settings, _stage: cast("Any", self.source),
+                producer=lambda _settings: cast("Any", self.producer),
+                ownership=lambda _settings: cast("Any", self.ownership),
+            ),
         )
         self.delivery.progress = RecordingProgress(log)
         self.delivery.stage(InventoryRestocked)(self.restock)

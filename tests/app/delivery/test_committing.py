@@ -9,13 +9,14 @@ import pytest
 
 from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
-from app.delivery.committing import commit
-from app.delivery.producer import ANYWHERE, Bundles, Offsets, StageProducer
-from app.delivery.progress import Progress
-from app.delivery.state import State
+from app.delivery.committing import Means, commit
+from app.delivery.lease import NotHeld
+from app.delivery.producer import ANYWHERE, Bundles, Offsets
+from app.delivery.state import Gap, State
 from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
     STEPS,
+    FakeOwnership,
     Log,
     Record,
     RecordingProducer,
@@ -103,6 +104,10 @@ def test_messages_leave_in_the_order_in_which_they_were_sent() -> None:
     }
 
 
+def means(log: Log, producer: RecordingProducer, ownership: FakeOwnership | None = None) -> Means:
+    return Means(cast("Any", producer), RecordingProgress(log), cast("Any", ownership or FakeOwnership(log)))
+
+
 @dataclass
 class Work:
     """Be a batch that does everything a batch can do, with all that it meets on its way."""
@@ -126,7 +131,7 @@ class Work:
         return [done for done in self.log.done if done in STEPS]
 
     def commit(self) -> Coroutine[Any, Any, None]:
-        return commit(self.batch, cast("StageProducer", self.producer), RecordingProgress(self.log))
+        return commit(self.batch, means(self.log, self.producer))
 
 
 def test_before_its_commit_a_batch_has_no_effect() -> None:
@@ -162,6 +167,42 @@ async def test_a_step_that_fails_stops_what_follows(step: str) -> None:
     assert work.steps == STEPS[: STEPS.index(step)]
 
 
+async def test_nothing_is_begun_before_the_partitions_are_surely_its_own() -> None:
+    work = Work(Log(holds_at="held"))
+    committing = asyncio.ensure_future(work.commit())
+    await turns()
+    assert work.log.done == []
+    work.log.gate.set()
+    await committing
+    assert work.steps == STEPS
+
+
+async def test_nothing_is_begun_where_the_partitions_may_be_anothers() -> None:
+    work = Work(Log(fails_at="held"))
+    with pytest.raises(NotHeld):
+        await work.commit()
+    assert work.log.done == []
+
+
+async def test_anothers_rows_are_looked_at_before_the_disk_is_written_and_put_right_before_messages() -> None:
+    log = Log()
+    state, batch, ownership = RecordingState(log), Batch(()), FakeOwnership(log, [b"theirs"])
+    state.gaps = {1: Gap(3, 5)}
+    batch.write(cast("State", state), 1, b"ours", b"value")
+    batch.send(restocked())
+    await commit(batch, means(log, RecordingProducer(log), ownership))
+    assert [done for done in log.done if not done.startswith("ack")] == [
+        "states sent",
+        "states acknowledged",
+        "examined 1 3 to 5",
+        "rows written",
+        "put right 1 [b'theirs']",
+        "messages sent",
+        "messages acknowledged",
+        "input acknowledged",
+    ]
+
+
 async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to() -> None:
     log = Log()
     state, batch, offsets = (
@@ -178,7 +219,7 @@ async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to(
     for partition, key in ((0, b"a"), (5, b"b"), (0, b"c")):
         batch.write(cast("State", state), partition, key, b"value")
     producer = Acknowledging(log)
-    await commit(batch, cast("StageProducer", producer), Progress())
+    await commit(batch, means(log, producer))
     assert state.offsets == [41, 7]
     assert [(record.key, record.partition) for record in producer.published] == [
         (b"a", 0),

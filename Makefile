@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo bench test check format
+.PHONY: help setup lock demo bench test faults check format
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ $(BENCH_VENV)/.packages: bench/requirements.lock $(VENV)/.packages
 
 test: setup ## the whole test suite, on a real broker (ARGS are pytest's)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: setup ## break the system on purpose, in every way there is (ARGS are pytest's)
+	$(BIN)/python -m pytest tests/faults -m "full or not full" $(ARGS)
 
 check: setup ## format, lint, types, import contracts, deployment files, tests: what CI runs
 	$(BIN)/ruff format --check

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from app.delivery.batch import Batch
+from app.delivery.faults import Reach, nowhere
 from app.delivery.ownership import Ownership
 from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
@@ -14,6 +15,7 @@ class Means(NamedTuple):
     producer: StageProducer
     progress: Progress
     ownership: Ownership
+    reach: Reach = nowhere
 
 
 async def commit(batch: Batch, means: Means) -> None:
@@ -24,22 +26,28 @@ async def commit(batch: Batch, means: Means) -> None:
         Exception: a step failed, and what follows it was not begun.
     """
     await means.ownership.lease.hold()
-    await _save(batch, means.producer, means.ownership)
+    means.reach("begun")
+    await _save(batch, means)
     await means.producer.publish(batch.outgoing)
+    means.reach("messages acknowledged")
     means.progress.reach([given.source for given in batch.inputs if given.source is not None])
+    means.reach("input acknowledged")
     for callback in batch.afterwards:
         callback()
 
 
-async def _save(batch: Batch, producer: StageProducer, ownership: Ownership) -> None:
+async def _save(batch: Batch, means: Means) -> None:
     rows = batch.rows()
-    offsets = await producer.publish(
+    offsets = await means.producer.publish(
         {(state.changelog, partition): records for (state, partition), records in rows.items()}
     )
+    means.reach("states acknowledged")
     for (state, partition), records in rows.items():
         offset = offsets[state.changelog, partition]
         gap = state.gap(partition, offset, len(records))
-        foreign = () if gap is None else await ownership.examine(state, partition, gap)
+        foreign = () if gap is None else await means.ownership.examine(state, partition, gap)
         state.write(partition, [(record["key"], record["value"]) for record in records], offset)
+        means.reach("some rows written")
         if foreign:
-            await ownership.put_right(state, partition, foreign, producer)
+            await means.ownership.put_right(state, partition, foreign, means.producer)
+    means.reach("rows written")

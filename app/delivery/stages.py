@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import faust
 from faust.types import TP
 
+from app.delivery import faults
 from app.delivery.batches import Batches, Bounds
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.committing import Means
@@ -160,7 +162,8 @@ class Delivery:
         source = self._edges.source(self.settings, stage.__name__)
         producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
-        means = Means(producer, self.progress, self.ownership)
+        reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
+        means = Means(producer, self.progress, self.ownership, reach)
         batches = Batches(source, means, self._decode, bounds)
         self._running[stage.__name__] = Running(reads, source, producer, batches)
         try:

@@ -5,7 +5,7 @@ up, the batches in hand are finished and their offsets committed: Faust 0.15.3 f
 committed as soon as a rebalance begins. Leans on faust 0.15.3's `Consumer.wait_empty`, `getmany`,
 `force_commit`, `perform_seek`, `verify_all_partitions_active`, `_commit`, `_thread`, and on aiokafka 0.14's
 `AIOKafkaConsumer._fetcher._fetch_task` and `_coordinator`: `fetch_committed_offsets`, `_push_error_to_user`,
-`_coordination_task`, `_do_heartbeat`, `_do_rejoin_group`.
+`_coordination_task`, `_do_heartbeat`, `_start_heartbeat_task`.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped her
 
 def _renew(lease: Lease, coordinator: Any) -> None:
     """Renew the lease with every heartbeat, and with one at once when the group was joined."""
-    beat, rejoin = coordinator._do_heartbeat, coordinator._do_rejoin_group  # noqa: SLF001
+    beat, start = coordinator._do_heartbeat, coordinator._start_heartbeat_task  # noqa: SLF001
 
     async def noted() -> bool:
         asked_at = time.monotonic()
@@ -99,13 +99,14 @@ def _renew(lease: Lease, coordinator: Any) -> None:
             lease.renew(asked_at)
         return answered
 
-    async def joined(subscription: Any) -> bool:
-        success: bool = await rejoin(subscription)
-        if success:
-            await noted()
-        return success
+    def joined() -> None:
+        start()
+        first = asyncio.ensure_future(noted())
+        under_way.add(first)
+        first.add_done_callback(under_way.discard)
 
-    coordinator._do_heartbeat, coordinator._do_rejoin_group = noted, joined  # noqa: SLF001
+    under_way: set[asyncio.Future[bool]] = set()
+    coordinator._do_heartbeat, coordinator._start_heartbeat_task = noted, joined  # noqa: SLF001
 
 
 async def _refused(error: Exception) -> None:

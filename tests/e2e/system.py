@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,12 +30,15 @@ class System:
     provider_url: str
     workers: dict[int, Command] = field(default_factory=dict)
 
-    async def worker(self, port: int | None = None) -> tuple[Command, str]:
+    async def worker(
+        self, port: int | None = None, environment: Mapping[str, str] | None = None
+    ) -> tuple[Command, str]:
         """Start a worker; return it with its address, once it is ready."""
         port = port or free_port()
         arguments = ("worker", "--web-port", str(port))
         log = self.folder / f"worker-{port}.log"
-        command = self.workers[port] = Command(*arguments, log=log, environment=self.environment)
+        settings = {**self.environment, **(environment or {})}
+        command = self.workers[port] = Command(*arguments, log=log, environment=settings)
         command.start()
         await asyncio.to_thread(command.wait_for, f"http://{HOST}:{port}/health/ready", READY_S)
         return command, f"http://{HOST}:{port}"

@@ -1,0 +1,49 @@
+"""A worker that is killed exactly between two steps of delivery, at every stage, amid orders."""
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+
+from app.delivery.faults import STEPS, VARIABLE
+from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.system import System
+from tests.faults.judging import Judge
+
+WAVES = 50
+STOCK = 60
+TOKENS = ("tok_ok", "tok_ok", "tok_declined", "tok_slow") * 3
+END_S = 10
+TIME = 9  # the first ones may come of what an earlier test has left unsaid
+STAGES = ("orders", "inventory", "payments")
+
+QUICK = {step: STAGES[number % len(STAGES)] for number, step in enumerate(STEPS)}
+"""The stage at which each step is tried where there is little time."""
+
+EVERY = [
+    pytest.param(step, stage, marks=[] if QUICK[step] == stage else [pytest.mark.full])
+    for step in STEPS
+    for stage in STAGES
+]
+
+
+@pytest.mark.parametrize(("step", "stage"), EVERY)
+async def test_a_worker_killed_behind_a_step_loses_and_repeats_nothing(
+    patient: System, port: int, http: aiohttp.ClientSession, step: str, stage: str
+) -> None:
+    doomed, url = await patient.worker(port, {VARIABLE: f"{step}@{stage}:{TIME}"})
+    sku = new_sku()
+    shop, judge = Shop(http, url), Judge(http, patient, {sku: STOCK})
+    await shop.post(f"/inventory/{sku}/restock", {"quantity": STOCK})
+    for _ in range(WAVES):
+        wave = [judge.place(shop, order(item(sku), token=token)) for token in TOKENS]
+        if not all(await asyncio.gather(*wave)):
+            break
+    code = await asyncio.to_thread(doomed.wait_until_done, END_S)
+    assert code == -signal.SIGKILL, "void: the step was never reached"
+    assert await asyncio.to_thread(judge.in_flight), "void: nothing was in flight"
+
+    healthy, _ = await patient.worker(port)
+    await judge.all_is_well(shop)
+    assert await asyncio.to_thread(healthy.stop) == 0

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app import settings as configuration
+from app.audit.command import audit
 from app.errors import Failure
 from app.load.command import load
 
@@ -96,6 +97,7 @@ def demo(
 
 
 cli.command()(load)
+cli.command()(audit)
 
 
 def run() -> None:

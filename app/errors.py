@@ -7,6 +7,7 @@ Failure
  ├── SimulatorRefused   the payment simulator can't start       (port, ledger)
  ├── WorkerRefused      a worker can't start                    (port, versions)
  ├── LoadRefused        a load can't be offered                 (addresses, stock, sizes)
+ ├── AuditRefused       an audit can't be made                  (worker, folder, port)
  └── TopicsDiffer       the topics are not what a worker needs
 """
 
@@ -33,6 +34,10 @@ class SimulatorRefused(Failure):
 
 class LoadRefused(Failure):
     """Say why a load can't be offered."""
+
+
+class AuditRefused(Failure):
+    """Say why an audit can't be made."""
 
 
 class TopicsDiffer(Failure):

@@ -19,7 +19,8 @@ PURE = "models are pure: the standard library, msgspec and uuid_utils alone"
 AGENTS = "agents do not know each other"
 QUERIES = "web reads tables through tables.queries alone, and writes none"
 APP = "app knows no agents, tables or web"
-CONTRACTS = {LAYERS, PURE, AGENTS, QUERIES, APP}
+AUDIT = "the auditor shares no decision with what it audits"
+CONTRACTS = {LAYERS, PURE, AGENTS, QUERIES, APP, AUDIT}
 
 PURE_IMPORTS = {
     "collections",
@@ -97,6 +98,7 @@ def test_every_contract_holds(copied: Path) -> None:
         Offence("tables.orders", "from agents import orders", frozenset({LAYERS})),
         Offence("app.settings", "from tables import orders", frozenset({LAYERS, APP})),
         Offence("app.routing", "import web.answers", frozenset({LAYERS, APP})),
+        Offence("app.audit.judge", "from models.saga import evolve", frozenset({AUDIT})),
         Offence("models.order", "from app import errors", frozenset({LAYERS})),
         Offence("models.stock", "import asyncio", frozenset({PURE})),
         Offence("models.stock", "import orjson", frozenset({PURE})),

@@ -52,7 +52,8 @@ def judge_order(order_id: str, facts: Iterable[Fact[Message]], limits: Limits) -
 
 def judge_restock(facts: Sequence[Fact[InventoryRestocked]], limits: Limits) -> Verdict:
     """Return the verdict on the records of one restock: they must agree, and it counts once."""
-    first = min(facts, key=lambda fact: (fact.at, fact.place))
+    facts = sorted(facts, key=lambda fact: (fact.at, fact.place))
+    first = facts[0]
     movement = Movement(
         sku=first.message.sku,
         at=first.at - limits.skew,

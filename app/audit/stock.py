@@ -75,11 +75,15 @@ class Counters:
 
 @dataclass(frozen=True, kw_only=True)
 class StockVerdict:
-    """Be what became of one SKU: its counters in the end, and the first offence of each kind on the way."""
+    """Be what became of one SKU: its counters in the end, and the first offence of each kind on the way.
+
+    `passed_over` says that a prefix has still to be judged, when more of the topics has been read.
+    """
 
     counters: Counters
     prefixes: int
     offences: tuple[Offence, ...]
+    passed_over: bool
 
 
 def check_stock(
@@ -89,7 +93,7 @@ def check_stock(
 
     A prefix that ends with reservations whose restock may not have been read is passed over.
     """
-    counters, prefixes, offences = Counters(), 0, dict[Kind, Offence]()
+    counters, prefixes, offences, passed_over = Counters(), 0, dict[Kind, Offence](), False
     for _, together in groupby(movements, attrgetter("at")):
         taken: list[Place] = []
         last: Place | None = None
@@ -99,10 +103,13 @@ def check_stock(
                 taken.append(movement.place)
         prefixes += 1
         if taken and not any(map(is_judged, taken)):
+            passed_over = True
             continue
         for offence in _check(sku, counters, taken[-1] if taken else last):
             offences.setdefault(offence.kind, offence)
-    return StockVerdict(counters=counters, prefixes=prefixes, offences=tuple(offences.values()))
+    return StockVerdict(
+        counters=counters, prefixes=prefixes, offences=tuple(offences.values()), passed_over=passed_over
+    )
 
 
 def _check(sku: str, counters: Counters, place: Place | None) -> Iterator[Offence]:

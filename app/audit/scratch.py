@@ -1,0 +1,117 @@
+"""A scratch store on the disk: sorts any number of rows in bounded memory, and is gone when closed."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
+
+from app.errors import AuditRefused
+
+MIB = 1 << 20
+
+CACHE_BYTES = 32 * MIB
+"""What blocks, indexes and filters may take in memory."""
+
+BUFFER_BYTES = 32 * MIB
+"""What is collected in memory before it becomes a file; another such buffer may be on its way."""
+
+BATCH_ROWS = 5_000
+FILTER_BITS = 10
+OPEN_FILES = 128
+BACKGROUND = 2
+READAHEAD_BYTES = 2 * MIB
+
+
+class Scratch:
+    """Keep rows in the order of their keys, in a temporary folder of its own."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="order-saga-audit-", dir=folder))
+        except OSError as error:
+            raise AuditRefused(f"--scratch {folder}: {error.strerror}") from error
+        self._rows = Rdict(str(self._folder / "rows"), _options())
+        unlogged = WriteOptions()
+        unlogged.disable_wal = True  # nobody reads it after a crash
+        self._rows.set_write_options(unlogged)
+        self._batch = WriteBatch(raw_mode=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rows.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write a row, which can be read after the next `flush`."""
+        self._batch.put(key, value)
+        self._flush_if_full()
+
+    def delete(self, key: bytes) -> None:
+        """Delete a row, which is gone after the next `flush`."""
+        self._batch.delete(key)
+        self._flush_if_full()
+
+    def flush(self) -> None:
+        """Let all that was written be read."""
+        if len(self._batch):
+            self._rows.write(self._batch)
+            self._batch = WriteBatch(raw_mode=True)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a row, None where there is none."""
+        value: bytes | None = self._rows.get(key)
+        return value
+
+    def scan(self, prefix: bytes, until: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield all rows whose keys begin with the prefix, in order, or those before `until`."""
+        ahead = ReadOptions()
+        ahead.set_readahead_size(READAHEAD_BYTES)
+        return self._rows_of(prefix, until, ahead)
+
+    def look(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the few rows whose keys begin with the prefix."""
+        return self._rows_of(prefix, b"", ReadOptions())
+
+    def _rows_of(self, prefix: bytes, until: bytes, how: ReadOptions) -> Iterator[tuple[bytes, bytes]]:
+        # RocksDB's own upper bound would save nothing here, and dangles in rocksdict 0.3.29 when `how` goes.
+        for key, value in self._rows.items(from_key=prefix, read_opt=how):
+            if not key.startswith(prefix) or (until and key >= until):
+                return
+            yield key, value
+
+    def _flush_if_full(self) -> None:
+        if len(self._batch) >= BATCH_ROWS:
+            self.flush()
+
+
+def _options() -> Options:
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(Cache(CACHE_BYTES))
+    blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_bloom_filter(FILTER_BITS, block_based=False)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)  # noqa: FBT003  # RocksDB's own signature
+    options.set_block_based_table_factory(blocks)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(BUFFER_BYTES)
+    options.set_max_write_buffer_number(2)
+    options.set_max_open_files(OPEN_FILES)
+    options.set_max_background_jobs(BACKGROUND)
+    return options

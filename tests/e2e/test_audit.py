@@ -1,0 +1,276 @@
+"""The auditor on a real Kafka: clean topics, a forged event, tables that differ, and the watch."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from confluent_kafka import Producer
+
+from app import broker, topics
+from app.delivery.codec import encode
+from app.settings import load
+from models.events import PaymentCompleted
+from models.messages import Message
+from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.system import HOST, System, free_port
+from tests.models.scenario import created, restock, timed_out
+from tests.models.world import World
+
+DEADLINE_S = 120
+
+
+async def start(bootstrap: str, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "app", "audit", *arguments),
+        env={"ORDERS_BROKER": bootstrap, "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def end(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def audit(bootstrap: str, folder: Path, *arguments: str) -> tuple[int | None, dict[str, Any], str]:
+    """Run one audit, and return its exit code, what it found and its output."""
+    file = folder / "audit.json"
+    code, out, err = await end(await start(bootstrap, "--json", str(file), *arguments))
+    assert file.exists(), (out, err)  # a small file
+    return code, json.loads(file.read_bytes()), out + err
+
+
+def publish(bootstrap: str, messages: Sequence[Message]) -> None:
+    """Put messages on their topics, one after the other, so that the broker dates them in this order."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    for message in messages:
+        producer.produce(message.type, encode(message), message.key)
+        assert producer.flush(DEADLINE_S) == 0
+
+
+def a_small_world() -> list[Message]:
+    """Return all that is said about one order that is completed, and one that is not, in its order."""
+    world = World()
+    for message in (restock(5), created(("A", 2), order="good"), created(("A", 9), order="greedy")):
+        world.append(message)
+        world.drain()
+    said = [message for logged in world.logs.values() for message in logged]
+    return sorted(said, key=lambda message: message.at)
+
+
+def forged_charge() -> PaymentCompleted:
+    """Return a charge that nobody asked for."""
+    return PaymentCompleted(
+        event_id="forged",
+        occurred_at=datetime.now(UTC),
+        correlation_id="correlation-good",
+        causation_id="nothing",
+        order_id="good",
+        amount=2000,
+        currency="EUR",
+        charge_id="ch-forged",
+    )
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give a Kafka with the topics, which no worker reads and other tests do not see."""
+    with broker.start(tmp_path_factory.mktemp("other"), options=broker.QUICK) as running:
+        topics.ensure(load().model_copy(update={"broker": running.bootstrap}))
+        yield running.bootstrap
+
+
+@pytest.fixture(scope="module")
+def small(other: str) -> str:
+    """Give the same with a small world in it."""
+    publish(other, a_small_world())
+    return other
+
+
+class Tables:
+    """Answer as a worker would whose tables are as the test says."""
+
+    def __init__(self) -> None:
+        self.orders = {"good": "COMPLETED", "greedy": "CANCELLED"}
+        self.stock = {"sku": "A", "available": 3, "reserved": 0, "sold": 2, "restocked": 5}
+        self.asked = 0
+
+    async def order(self, request: web.Request) -> web.Response:
+        """Answer with an order's status."""
+        self.asked += 1
+        status = self.orders.get(request.match_info["order_id"])
+        return web.json_response({"status": status}, status=200 if status else 404)
+
+    async def item(self, request: web.Request) -> web.Response:
+        """Answer with the counters of the one SKU, not at once."""
+        self.asked += 1
+        if self.asked == 1:
+            return web.json_response({}, status=503)
+        return web.json_response(self.stock, status=200 if request.match_info["sku"] == "A" else 404)
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+@pytest.fixture
+async def url(tables: Tables) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/orders/{order_id}", tables.order)
+    app.router.add_get("/inventory/{sku}", tables.item)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+async def test_after_some_orders_topics_and_tables_are_clean(
+    shop: Shop, system: System, worker: str, tmp_path: Path
+) -> None:
+    plenty, scarce = new_sku("plenty"), new_sku("scarce")
+    await shop.restock(plenty, 50)
+    await shop.restock(scarce, 1)
+    bodies = [
+        *(order(item(plenty, quantity=2), token=token) for token in ("tok_ok", "tok_declined", "tok_flaky")),
+        *(order(item(plenty), item(scarce)) for _ in range(4)),
+    ]
+    placed = await asyncio.gather(*(shop.buy(body) for body in bodies))
+    assert {one["status"] for one in placed} == {"COMPLETED", "CANCELLED"}
+    code, found, out = await audit(system.bootstrap, tmp_path, "--worker", worker)
+    assert (code, found["offences"], found["offenders"]) == (0, {}, []), out
+    assert found["orders"]["COMPLETED"] >= 3
+    assert found["moving"] == 0
+    checked = found["checked"]
+    assert checked["tables are what the topics say"]["orders"] >= len(placed)
+    assert checked["events have a cause, and an id of their own"]["events"] <= found["records"]
+    assert checked["stock adds up and is never negative"]["SKUs"] >= 2
+    assert "orders end once and in time" in out
+
+
+async def test_a_small_world_is_clean_and_agrees_with_tables_that_are(
+    small: str, url: str, tables: Tables, tmp_path: Path
+) -> None:
+    code, found, out = await audit(small, tmp_path, "--worker", url)
+    assert code == 0, out
+    assert found["orders"] == {"OPEN": 0, "COMPLETED": 1, "CANCELLED": 1}
+    assert found["checked"]["tables are what the topics say"] == {"orders": 2, "SKUs": 1}
+    assert tables.asked >= 3
+
+
+async def test_tables_that_differ_are_offences(small: str, url: str, tables: Tables, tmp_path: Path) -> None:
+    del tables.orders["good"]
+    tables.orders["greedy"] = "COMPLETED"
+    tables.stock["available"] = 4
+    code, found, out = await audit(small, tmp_path, "--worker", url)
+    assert code == 1, out
+    assert found["offences"] == {"order differs": 2, "stock differs": 1}
+    differing = {each["subject"]: (each["expected"], each["found"]) for each in found["offenders"]}
+    assert differing == {
+        "good": ("COMPLETED", "no such order"),
+        "greedy": ("CANCELLED", "COMPLETED"),
+        "A": (
+            "3 available, 0 reserved, 2 sold of 5 restocked",
+            "4 available, 0 reserved, 2 sold of 5 restocked",
+        ),
+    }
+
+
+async def test_a_worker_that_is_not_there_is_one_sentence(small: str) -> None:
+    nowhere = f"http://{HOST}:{free_port()}"
+    code, _, err = await end(await start(small, "--worker", nowhere))
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: nobody answers at {nowhere}: ")
+
+
+async def test_a_kafka_that_is_not_there_is_one_sentence() -> None:
+    code, _, err = await end(await start(f"{HOST}:{free_port()}"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: no Kafka answers at ")
+
+
+async def test_metrics_need_follow(small: str) -> None:
+    code, _, err = await end(await start(small, "--metrics-port", str(free_port())))
+    assert code == 2
+    assert "--follow" in err
+
+
+async def test_ctrl_c_before_the_end_is_one_sentence_and_no_result(small: str) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: web.Request) -> web.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", never)
+    async with TestServer(app) as server:
+        process = await start(small, "--worker", str(server.make_url("")))
+        async with asyncio.timeout(DEADLINE_S):
+            await asked.wait()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(5):
+            code, _, err = await end(process)
+    assert (code, err) == (2, "error: it was interrupted, and has no result\n")
+
+
+async def metric(session: aiohttp.ClientSession, port: int, line: str) -> None:
+    """Wait until the metrics have this line."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                async with session.get(f"http://{HOST}:{port}/metrics") as answer:
+                    if line in (await answer.text()).splitlines():
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def test_what_goes_wrong_while_it_watches_is_found_and_ctrl_c_ends_it(
+    small: str, session: aiohttp.ClientSession
+) -> None:
+    """An order that is open runs into its deadline, and a charge is forged."""
+    port = free_port()
+    arguments = ("--follow", "--every-s", "0.2", "--deadline-s", "5", "--metrics-port", str(port))
+    process = await start(small, *arguments)
+    await metric(session, port, 'orders_audit_orders{status="COMPLETED"} 1.0')
+    await metric(session, port, 'orders_audit_offences{kind="no end"} 0.0')
+    waiting = created(("A", 1), order="waiting")
+    await asyncio.to_thread(publish, small, [waiting])
+    await metric(session, port, 'orders_audit_orders{status="OPEN"} 1.0')
+    await metric(session, port, 'orders_audit_offences{kind="no end"} 1.0')
+    await asyncio.to_thread(publish, small, [timed_out(order="waiting"), forged_charge()])
+    await metric(session, port, 'orders_audit_offences{kind="charged twice"} 1.0')
+    await metric(session, port, 'orders_audit_offences{kind="no cause"} 1.0')
+    process.send_signal(signal.SIGINT)
+    code, out, err = await end(process)
+    assert (code, err) == (1, "")
+    assert "ch-forged" in out
+
+
+async def test_a_forged_event_is_found_with_its_place(small: str, tmp_path: Path) -> None:
+    await asyncio.to_thread(publish, small, [forged_charge()])
+    code, found, out = await audit(small, tmp_path)
+    assert code == 1
+    assert {"charged twice", "no cause"} <= found["offences"].keys()
+    offender = next(each for each in found["offenders"] if each["kind"] == "no cause")
+    assert offender["subject"] == "good"
+    assert offender["place"].startswith("PAYMENT_COMPLETED/")
+    assert offender["found"] == "nothing is not in the topics"
+    assert "no cause" in out
+    code, found, out = await audit(small, tmp_path, "--offenders", "1")
+    assert (code, len(found["offenders"])) == (1, 1)
+    assert found["more"] >= 1
+    assert f"and {found['more']} more" in out

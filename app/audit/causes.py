@@ -110,15 +110,13 @@ def _wanted(message: Message) -> str:
 
 def _is_circular(message: Message, by_id: Mapping[str, Fact[Message]]) -> bool:
     seen: set[str] = set()
-    while not isinstance(message, FROM_OUTSIDE):
-        if message.event_id in seen:
+    cause: Fact[Message] | None = by_id.get(message.causation_id)
+    while cause is not None and not isinstance(cause.message, FROM_OUTSIDE):
+        if cause.message.event_id in seen:
             return True
-        seen.add(message.event_id)
-        cause = by_id.get(message.causation_id)
-        if cause is None:
-            return False  # that is the fault of another link
-        message = cause.message
-    return False
+        seen.add(cause.message.event_id)
+        cause = by_id.get(cause.message.causation_id)
+    return False  # it leads outside, or to a link that is missing: that is the fault of another
 
 
 def _difference(one: Message, other: Message) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -71,31 +72,31 @@ class History:
 
     def __init__(self, order_id: str, facts: Iterable[Fact[Message]]) -> None:
         self.order_id = order_id
-        self.facts = tuple(sorted(facts, key=lambda fact: (fact.at, fact.place)))
+        self.facts = tuple(sorted(facts, key=_in_the_log))
+        self._by_kind: dict[type[Message], list[Any]] = {}
+        for fact in self.facts:
+            self._by_kind.setdefault(type(fact.message), []).append(fact)
 
     def of(self, kind: type[M]) -> list[Fact[M]]:
         """Return the facts of one kind."""
-        return [fact for fact in self.facts if isinstance(fact.message, kind)]  # type: ignore[misc]
+        return self._by_kind.get(kind, [])
 
-    @property
+    @cached_property
     def created(self) -> Fact[OrderCreated] | None:
         """Return the order as it was placed, None where it never was."""
         return next(iter(self.of(OrderCreated)), None)
 
-    @property
+    @cached_property
     def ends(self) -> list[Fact[OrderCompleted] | Fact[OrderCancelled]]:
         """Return every end of the order, the first one first."""
-        return sorted(
-            [*self.of(OrderCompleted), *self.of(OrderCancelled)], key=lambda fact: (fact.at, fact.place)
-        )
+        return sorted([*self.of(OrderCompleted), *self.of(OrderCancelled)], key=_in_the_log)
 
-    @property
+    @cached_property
     def status(self) -> Status:
         """Return how the order stands by its first end."""
-        ends = self.ends
-        if not ends:
+        if not self.ends:
             return Status.OPEN
-        return Status.COMPLETED if isinstance(ends[0].message, OrderCompleted) else Status.CANCELLED
+        return Status.COMPLETED if isinstance(self.ends[0].message, OrderCompleted) else Status.CANCELLED
 
 
 def content(message: Message) -> Message:
@@ -107,6 +108,10 @@ def content(message: Message) -> Message:
     if isinstance(message, InventoryReleased):
         return replace(message, recorded_at=UNSET, occurred_at=_NO_TIME, causation_id="")
     return replace(message, recorded_at=UNSET)
+
+
+def _in_the_log(fact: Fact[Message]) -> tuple[datetime, Place]:
+    return fact.at, fact.place
 
 
 _NO_TIME = datetime.min.replace(tzinfo=UTC)

@@ -62,23 +62,23 @@ def holds_of(history: History) -> list[Hold]:
     ]
 
 
-def check_holds(history: History, limits: Limits) -> Iterator[Offence]:
+def check_holds(history: History, holds: Iterable[Hold], limits: Limits) -> Iterator[Offence]:
     """Yield what is wrong with the stock of each line."""
     if history.created is None:
         return
-    for hold in holds_of(history):
+    for hold in holds:
         yield from _reserved(hold)
         yield from _settled(hold, history)
         yield from _left(hold, history, limits)
 
 
-def movements_of(history: History, limits: Limits) -> Iterator[Movement]:
-    """Yield how the order moved the counters of each SKU.
+def movements_of(holds: Iterable[Hold], limits: Limits) -> Iterator[Movement]:
+    """Yield how an order moved the counters of each SKU.
 
     A sale or a release counts from when it was asked for, but not before the reservation was announced:
     nobody can tell from the topics when the stock keeper came to it.
     """
-    for hold in holds_of(history):
+    for hold in holds:
         if hold.deducted is None:
             continue
         held = hold.deducted.message.quantity

@@ -7,7 +7,7 @@ from datetime import datetime
 from app.audit.causes import check_causes, check_ids
 from app.audit.ends import check_ends
 from app.audit.facts import Fact, History, Limits, Status
-from app.audit.holds import check_holds, holds_of, movements_of
+from app.audit.holds import Hold, check_holds, holds_of, movements_of
 from app.audit.offences import Offence
 from app.audit.payments import check_payments
 from app.audit.stock import Movement
@@ -33,11 +33,12 @@ class Verdict:
 def judge_order(order_id: str, facts: Iterable[Fact[Message]], limits: Limits) -> Verdict:
     """Return the verdict on an order from all that the topics say of it."""
     history = History(order_id, facts)
+    holds = holds_of(history)
     offences = (
         *check_causes(history),
         *check_ids(order_id, history.facts),
         *check_ends(history, limits),
-        *check_holds(history, limits),
+        *check_holds(history, holds, limits),
         *check_payments(history, limits),
     )
     return Verdict(
@@ -45,8 +46,8 @@ def judge_order(order_id: str, facts: Iterable[Fact[Message]], limits: Limits) -
         status=history.status if history.created else None,
         facts=len(history.facts),
         offences=offences,
-        movements=tuple(movements_of(history, limits)),
-        due=_due(history, limits),
+        movements=tuple(movements_of(holds, limits)),
+        due=_due(history, holds, limits),
     )
 
 
@@ -71,19 +72,19 @@ def judge_restock(facts: Sequence[Fact[InventoryRestocked]], limits: Limits) -> 
     )
 
 
-def _due(history: History, limits: Limits) -> datetime | None:
+def _due(history: History, holds: Sequence[Hold], limits: Limits) -> datetime | None:
     """Return the next time at which something may be overdue that is not yet."""
-    times = [since + limits.deadline for since in _waits(history)]
+    times = [since + limits.deadline for since in _waits(history, holds)]
     if not all(fact.judged for fact in history.facts):
         times.append(limits.now)  # with the next look at the topics
     return min((time for time in times if time >= limits.now), default=None)
 
 
-def _waits(history: History) -> Iterator[datetime]:
+def _waits(history: History, holds: Sequence[Hold]) -> Iterator[datetime]:
     """Yield every time from which something is waited for."""
     if history.created is not None:
         yield history.created.at
     if history.ends:
         yield history.ends[0].at
-        yield from (hold.deducted.at for hold in holds_of(history) if hold.deducted)
+        yield from (hold.deducted.at for hold in holds if hold.deducted)
         yield from (charge.at for charge in history.of(PaymentCompleted))

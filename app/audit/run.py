@@ -194,7 +194,8 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
 @contextmanager
 def _shown(console: Console) -> Iterator[Progress]:
     columns = (TextColumn(" {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
+    quiet = not console.is_terminal  # a log would get an empty line with every look
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True, disable=quiet) as progress:
         yield progress
 
 

@@ -211,7 +211,8 @@ class Book:
         self._scratch.flush()
 
     def _judge_some(self, limits: Limits) -> None:
-        for key, _ in self._scratch.scan(DUE, until=DUE + _number(_ms(limits.now) + 1, 8)):
+        due = self._scratch.scan(DUE, until=DUE + _number(_ms(limits.now) + 1, 8))
+        for key, _ in islice(due, TOUCHED_AT_MOST):  # the rest is due at the next look
             self._cases.add(key[9:])
             self._scratch.delete(key)
         for case in self._cases:
@@ -281,11 +282,11 @@ class Book:
             yield _movements.decode(raw)
 
     def _judge_id(self, event: bytes, rows: Iterator[tuple[bytes, bytes]]) -> None:
+        self._tick()
         first = next(rows, None)
         second = next(rows, None)
         if first is None or second is None:
             return
-        self._tick()
         places = sorted((_unpack(raw[:13]), raw[13:].decode()) for _, raw in (first, second))
         (one, whose), (other, subject) = places
         offence = Offence(

@@ -185,8 +185,10 @@ def _write(found: Report, file: Path | None) -> None:
 
 @contextmanager
 def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM set the event."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    """Have Ctrl-C, SIGTERM and the end of the terminal set the event."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
     try:
         yield

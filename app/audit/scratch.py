@@ -1,9 +1,9 @@
 """A scratch store on the disk: sorts any number of rows in bounded memory, and is gone when closed."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -40,10 +40,12 @@ class Scratch:
 
     def __init__(self, folder: Path | None = None) -> None:
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="order-saga-audit-", dir=folder))
+            self._folder = TemporaryDirectory(
+                prefix="order-saga-audit-", dir=folder, ignore_cleanup_errors=True
+            )
         except OSError as error:
             raise AuditRefused(f"--scratch {folder}: {error.strerror}") from error
-        self._rows = Rdict(str(self._folder / "rows"), _options())
+        self._rows = Rdict(self._folder.name, _options())
         unlogged = WriteOptions()
         unlogged.disable_wal = True  # nobody reads it after a crash
         self._rows.set_write_options(unlogged)
@@ -55,8 +57,9 @@ class Scratch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._rows.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(Exception):  # a full disk was told of before, and all of it is deleted anyway
+            self._rows.close()
+        self._folder.cleanup()
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row, which can be read after the next `flush`."""
@@ -69,9 +72,16 @@ class Scratch:
         self._flush_if_full()
 
     def flush(self) -> None:
-        """Let all that was written be read."""
+        """Let all that was written be read.
+
+        Raises:
+            AuditRefused: the disk does not take it.
+        """
         if len(self._batch):
-            self._rows.write(self._batch)
+            try:
+                self._rows.write(self._batch)
+            except Exception as error:  # rocksdict has no kind of its own
+                raise AuditRefused(f"the scratch folder {self._folder.name}: {error}") from error
             self._batch = WriteBatch(raw_mode=True)
 
     def get(self, key: bytes) -> bytes | None:

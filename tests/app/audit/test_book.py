@@ -14,6 +14,7 @@ from app.audit.facts import Fact, Limits, Place, Status
 from app.audit.offences import Kind, Offence
 from app.audit.scratch import Scratch
 from app.delivery.codec import encode
+from app.errors import AuditRefused
 from models.messages import Message
 from tests.app.audit.histories import LATER, AnyFact, audit
 from tests.models.scenario import created, deducted, moment, paid, restock
@@ -221,3 +222,8 @@ def test_the_scratch_store_leaves_nothing_behind(tmp_path: Path) -> None:
         assert scratch.get(b"key") == b"value"
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AuditRefused, match=r"--scratch .*missing: No such file or directory"):
+        Scratch(tmp_path / "missing")

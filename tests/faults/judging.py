@@ -9,12 +9,14 @@ from typing import Any
 import aiohttp
 from confluent_kafka import Consumer, TopicPartition
 
+from app.processes import Command
 from models.events import OrderCancelled, OrderCompleted, OrderCreated
 from tests.e2e.shop import Document, Shop
 from tests.e2e.system import System
 
 ENDS = (OrderCompleted.type, OrderCancelled.type)
 KAFKA_S = 30
+AUDIT_S = 60
 
 
 class Judge:
@@ -54,6 +56,15 @@ class Judge:
         for sku, stock in self._stocked.items():
             assert sold[sku] <= stock
             assert await shop.counters(sku) == (stock - sold[sku], 0, sold[sku])
+        await self._audit(shop)
+
+    async def _audit(self, shop: Shop) -> None:
+        """Have the auditor look at the topics, and at the tables beside them."""
+        log = self._system.folder / "audit.log"
+        audit = Command("audit", "--worker", shop.url, log=log, environment=self._system.environment)
+        audit.start()
+        code = await asyncio.to_thread(audit.wait_until_done, AUDIT_S)
+        assert code == 0, audit.last_lines(40)
 
     def _created(self) -> set[str]:
         """Return the orders in the log that want what the test has stocked."""

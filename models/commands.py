@@ -39,7 +39,7 @@ class RequestPayment(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_REQUEST
 
 
 class RequestPaymentRefund(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_REFUND_REQUESTED"):
-    """Give the charge of this order back."""
+    """Give the charge of this order back, or make none where it has not been asked for yet."""
 
     version: Literal[1] = 1
     amount: int

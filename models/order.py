@@ -40,9 +40,14 @@ class LineStatus(StrEnum):
 
 
 class PaymentKnown(StrEnum):
-    """Say what the order knows about its payment; UNKNOWN may still become any other."""
+    """Say what the order knows about its payment; UNKNOWN and AWAITED may still become any other.
+
+    AWAITED is what the customer's wish to cancel makes of a payment that is under way: the order is not
+    cancelled before its outcome is known.
+    """
 
     UNKNOWN = "UNKNOWN"
+    AWAITED = "AWAITED"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     REFUNDED = "REFUNDED"

@@ -9,7 +9,7 @@ from models.commands import (
 )
 from models.events import AnalyticsEvent, NotificationEvent, OrderCancelled, OrderCompleted, OrderLine
 from models.messages import Envelope, derive_id
-from models.order import Line, Order
+from models.order import Line, Order, PaymentKnown
 
 
 def request_inventory(order: Order, line: Line) -> RequestInventory:
@@ -54,9 +54,11 @@ def request_payment(order: Order) -> RequestPayment:
 
 
 def request_refund(order: Order) -> RequestPaymentRefund:
-    """Ask for the charge to be given back."""
+    """Ask for the charge to be given back; while it is not known to be there, for none to be made."""
+    # Two ids, for both may be sent: the first means nothing to a payment that is under way.
+    known = () if order.payment is PaymentKnown.COMPLETED else (order.payment,)
     return RequestPaymentRefund(
-        **_envelope(order, RequestPaymentRefund.type),
+        **_envelope(order, RequestPaymentRefund.type, *known),
         order_id=order.order_id,
         amount=order.total,
         currency=order.currency,

@@ -27,6 +27,9 @@ class PaymentStatus(StrEnum):
 OPEN = frozenset({PaymentStatus.CHARGING, PaymentStatus.REFUNDING})
 """The statuses that call for the provider."""
 
+WITHDRAWN = "withdrawn"
+"""The reason of a payment that was called off before the provider was asked."""
+
 
 class Charged(Value, frozen=True, kw_only=True):
     """The provider's answer: the money was taken."""
@@ -93,7 +96,7 @@ AWAITED_IN: Mapping[type[PaymentInput], frozenset[PaymentStatus | None]] = Mappi
         RequestPayment: frozenset({None}),
         Charged: frozenset({PaymentStatus.CHARGING}),
         Declined: frozenset({PaymentStatus.CHARGING}),
-        RequestPaymentRefund: frozenset({PaymentStatus.COMPLETED}),
+        RequestPaymentRefund: frozenset({None, PaymentStatus.COMPLETED}),
         Refunded: frozenset({PaymentStatus.REFUNDING}),
         Reminder: frozenset(),
     }
@@ -104,7 +107,7 @@ AWAITED_IN: Mapping[type[PaymentInput], frozenset[PaymentStatus | None]] = Mappi
 def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
     """Return the payment after the input; the very same object where the input does not count."""
     if payment is None:
-        return _open(event) if isinstance(event, RequestPayment) else None
+        return _begin(event)
     if payment.status not in AWAITED_IN[type(event)]:
         return payment
     match event:
@@ -159,6 +162,31 @@ def decide(payment: Payment) -> tuple[Message, ...]:
             )
         case _:
             assert_never(payment.status)
+
+
+def _begin(event: PaymentInput) -> Payment | None:
+    match event:
+        case RequestPayment():
+            return _open(event)
+        case RequestPaymentRefund():
+            return _withdrawn(event)
+        case _:
+            return None
+
+
+def _withdrawn(event: RequestPaymentRefund) -> Payment:
+    """Leave a mark: the order was cancelled before its request came, which then charges nothing."""
+    return Payment(
+        order_id=event.order_id,
+        amount=event.amount,
+        currency=event.currency,
+        payment_token="",
+        correlation_id=event.correlation_id,
+        causation_id=event.event_id,
+        settled_at=event.at,
+        status=PaymentStatus.FAILED,
+        reference=WITHDRAWN,
+    )
 
 
 def _open(event: RequestPayment) -> Payment:

@@ -70,14 +70,16 @@ _LINE_MOVES: Mapping[type[OrderEvent], tuple[frozenset[LineStatus], LineStatus]]
         InventoryReleased: (frozenset(LineStatus) - {LineStatus.RELEASED}, LineStatus.RELEASED),
     }
 )
-_PAYMENT_MOVES: Mapping[type[OrderEvent], tuple[PaymentKnown, PaymentKnown]] = MappingProxyType(
+_OUTSTANDING = frozenset({PaymentKnown.UNKNOWN, PaymentKnown.AWAITED})
+_PAYMENT_MOVES: Mapping[type[OrderEvent], tuple[frozenset[PaymentKnown], PaymentKnown]] = MappingProxyType(
     {
-        PaymentCompleted: (PaymentKnown.UNKNOWN, PaymentKnown.COMPLETED),
-        PaymentFailed: (PaymentKnown.UNKNOWN, PaymentKnown.FAILED),
-        PaymentRefunded: (PaymentKnown.COMPLETED, PaymentKnown.REFUNDED),
+        PaymentCompleted: (_OUTSTANDING, PaymentKnown.COMPLETED),
+        PaymentFailed: (_OUTSTANDING, PaymentKnown.FAILED),
+        PaymentRefunded: (frozenset({PaymentKnown.AWAITED, PaymentKnown.COMPLETED}), PaymentKnown.REFUNDED),
     }
 )
 _HOLDS = frozenset({LineStatus.REQUESTED, LineStatus.DEDUCTED})
+_OWED = frozenset({PaymentKnown.AWAITED, PaymentKnown.COMPLETED})
 
 
 def evolve(order: Order | None, event: OrderEvent) -> Order | None:
@@ -92,7 +94,7 @@ def evolve(order: Order | None, event: OrderEvent) -> Order | None:
         case PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             after = _move_payment(order, event)
         case OrderCancelRequested():
-            after = _cancel(order, CancelReason.CUSTOMER_REQUEST)
+            after = _call_off(order)
         case OrderTimedOut():
             paying = order.status is OrderStatus.INVENTORY_DEDUCTED
             after = _cancel(order, CancelReason.PAYMENT_TIMEOUT if paying else CancelReason.SAGA_TIMEOUT)
@@ -182,8 +184,15 @@ def _move_line(order: Order, event: InventoryDeducted | InventoryInsufficient | 
 
 
 def _move_payment(order: Order, event: PaymentCompleted | PaymentFailed | PaymentRefunded) -> Order:
-    source, target = _PAYMENT_MOVES[type(event)]
-    return replace(order, payment=target) if order.payment is source else order
+    sources, target = _PAYMENT_MOVES[type(event)]
+    return replace(order, payment=target) if order.payment in sources else order
+
+
+def _call_off(order: Order) -> Order:
+    """Cancel for the customer, who is told that it is done only once it is known that no charge is left."""
+    if order.status is OrderStatus.INVENTORY_DEDUCTED:
+        order = replace(order, payment=PaymentKnown.AWAITED)
+    return _cancel(order, CancelReason.CUSTOMER_REQUEST)
 
 
 def _cancel(order: Order, reason: CancelReason) -> Order:
@@ -201,7 +210,7 @@ def _advance(order: Order) -> Order:
         return replace(order, status=OrderStatus.COMPLETED)
     elif order.status is OrderStatus.INVENTORY_DEDUCTED and order.payment is PaymentKnown.FAILED:
         order = _cancel(order, CancelReason.PAYMENT_DECLINED)
-    nothing_held = not lines & _HOLDS and order.payment is not PaymentKnown.COMPLETED
+    nothing_held = not lines & _HOLDS and order.payment not in _OWED
     if order.status is OrderStatus.CANCELLING and nothing_held:
         return replace(order, status=OrderStatus.CANCELLED)
     return order
@@ -246,5 +255,5 @@ def _last_step(order: Order, event: OrderEvent) -> Step:
 
 def _compensate(order: Order, held: frozenset[LineStatus]) -> tuple[Message, ...]:
     releases = tuple(outgoing.request_release(order, line) for line in order.lines if line.status in held)
-    refund = (outgoing.request_refund(order),) if order.payment is PaymentKnown.COMPLETED else ()
+    refund = (outgoing.request_refund(order),) if order.payment in _OWED else ()
     return (*releases, *refund)

@@ -94,8 +94,8 @@ def test_a_repeat_while_the_intent_is_open_says_nothing_and_leaves_it_open(
 
 @pytest.mark.parametrize(
     "history",
-    [(), (charge(),), (charge(), REFUSED)],
-    ids=["unknown", "charging", "failed"],
+    [(charge(),), (charge(), REFUSED)],
+    ids=["charging", "failed"],
 )
 def test_only_a_completed_payment_is_refunded(history: tuple[PaymentInput, ...]) -> None:
     story = payments.given(*history)
@@ -113,7 +113,16 @@ def test_the_first_answer_stands() -> None:
     payments.given(charge(), REFUSED).when(TAKEN).and_nothing_changed()
 
 
-@pytest.mark.parametrize("answer", [TAKEN, REFUSED, RETURNED, refund()], ids=lambda each: type(each).__name__)
+def test_a_refund_asked_for_before_the_charge_has_the_late_request_charge_nothing() -> None:
+    story = payments.given()
+    story.when(refund()).then("PAYMENT_FAILED withdrawn").and_in(PaymentStatus.FAILED)
+    first = story.when(refund())
+    late = story.given(refund()).when(charge(at=9)).and_nothing_changed()
+    assert late.messages == first.messages
+    assert not payment_after(refund(), charge()).open
+
+
+@pytest.mark.parametrize("answer", [TAKEN, REFUSED, RETURNED], ids=lambda each: type(each).__name__)
 def test_an_answer_about_an_unknown_payment_does_nothing(answer: PaymentInput) -> None:
     payments.given().when(answer).then_nothing_happened()
 

@@ -161,15 +161,47 @@ def test_a_pending_order_can_be_called_off(event: OrderEvent, reason: CancelReas
     )
 
 
-@pytest.mark.parametrize(
-    ("event", "reason"),
-    [(cancel_requested(), CancelReason.CUSTOMER_REQUEST), (timed_out(), CancelReason.PAYMENT_TIMEOUT)],
-    ids=["customer", "timer"],
-)
-def test_a_paying_order_can_be_called_off(event: OrderEvent, reason: CancelReason) -> None:
+def test_a_paying_order_that_times_out_is_called_off() -> None:
     story = orders.given(created(), deducted())
-    story.when(event).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(CANCELLING, reason)
-    story.given(event).when(released()).then(*ended_badly(reason)).and_in(CANCELLED, reason)
+    story.when(timed_out()).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(
+        CANCELLING, CancelReason.PAYMENT_TIMEOUT
+    )
+    story.given(timed_out()).when(released()).then(*ended_badly(CancelReason.PAYMENT_TIMEOUT)).and_in(
+        CANCELLED, CancelReason.PAYMENT_TIMEOUT
+    )
+
+
+def test_a_paying_order_that_its_customer_cancels_calls_its_payment_back() -> None:
+    orders.given(created(), deducted()).when(cancel_requested()).then(
+        "INVENTORY_RELEASE_REQUESTED A x1", "PAYMENT_REFUND_REQUESTED 1000 EUR"
+    ).and_in(CANCELLING, CancelReason.CUSTOMER_REQUEST)
+
+
+def test_it_is_not_cancelled_before_the_outcome_of_its_payment_is_known() -> None:
+    story = orders.given(created(), deducted(), cancel_requested())
+    story.when(released()).then().and_in(CANCELLING, CancelReason.CUSTOMER_REQUEST)
+    story.given(released()).when(declined()).then(*ended_badly(CancelReason.CUSTOMER_REQUEST)).and_in(
+        CANCELLED, CancelReason.CUSTOMER_REQUEST
+    )
+    story.given(declined()).when(released()).then(*ended_badly(CancelReason.CUSTOMER_REQUEST)).and_in(
+        CANCELLED, CancelReason.CUSTOMER_REQUEST
+    )
+
+
+def test_a_refund_told_before_its_charge_settles_the_payment_all_the_same() -> None:
+    story = orders.given(created(), deducted(), cancel_requested(), refunded())
+    story.when(paid(at=6)).then().and_nothing_changed()
+    story.given(paid(at=6)).when(released()).then(*ended_badly(CancelReason.CUSTOMER_REQUEST)).and_in(
+        CANCELLED, CancelReason.CUSTOMER_REQUEST
+    )
+
+
+def test_the_second_request_of_a_refund_has_an_id_of_its_own() -> None:
+    """The payment may have been under way when the first came, to which that means nothing."""
+    story = orders.given(created(), deducted())
+    first = only(story.when(cancel_requested()), "PAYMENT_REFUND_REQUESTED")
+    second = only(story.given(cancel_requested()).when(paid()), "PAYMENT_REFUND_REQUESTED")
+    assert first.event_id != second.event_id
 
 
 @pytest.mark.parametrize("event", [cancel_requested(at=9), timed_out(at=9)], ids=["customer", "timer"])

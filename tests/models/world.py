@@ -77,6 +77,16 @@ class World:
         self.left_pending: dict[str, datetime] = {}
         self.payloads: dict[str, Message] = {}
 
+    def copy(self) -> "World":
+        """Return a world that goes its own way from here."""
+        twin = World(self.spread)
+        twin.now, twin.patience = self.now, self.patience
+        twin.logs.update({log: [*records] for log, records in self.logs.items()})
+        twin.charged, twin.refunded = {*self.charged}, {*self.refunded}
+        for name in ("read", "orders", "shelves", "payments", "approved", "left_pending", "payloads"):
+            getattr(twin, name).update(getattr(self, name))
+        return twin
+
     # What comes from outside
 
     def append(self, message: Message) -> None:

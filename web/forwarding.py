@@ -1,10 +1,10 @@
-"""Reads for a key that another worker owns: ask it, once, within a deadline."""
+"""Questions about a key that another worker owns: ask it, once, within a deadline."""
 
 import asyncio
 from http import HTTPStatus
 
 import aiohttp
-from aiohttp import web
+from aiohttp import hdrs, web
 from yarl import URL
 
 from app.main import app
@@ -30,18 +30,22 @@ def moving(cause: Exception) -> Problem:
 
 
 async def forward(request: web.Request, owner: URL, wait_s: float = 0) -> web.Response:
-    """Return the owner's answer to the same question.
+    """Return the owner's answer to the same question, which has no body.
 
     Raises:
         Problem: 503 when the question has been forwarded already, or the owner does not answer in time.
     """
     if is_forwarded(request):
         raise moving(Moving("this worker was asked for a key that it does not own"))
-    status, body, headers = await ask(owner, request.path_qs, wait_s)
+    # HEAD is asked as GET: whoever asks wants to know the length.
+    method = hdrs.METH_POST if request.method == hdrs.METH_POST else hdrs.METH_GET
+    status, body, headers = await ask(owner, request.path_qs, wait_s, method=method)
     return web.Response(status=status, body=body, headers=headers)
 
 
-async def ask(owner: URL, path_qs: str, wait_s: float = 0) -> tuple[int, bytes, dict[str, str]]:
+async def ask(
+    owner: URL, path_qs: str, wait_s: float = 0, *, method: str = hdrs.METH_GET
+) -> tuple[int, bytes, dict[str, str]]:
     """Return status, body and the headers that matter of another worker's answer.
 
     Raises:
@@ -50,7 +54,7 @@ async def ask(owner: URL, path_qs: str, wait_s: float = 0) -> tuple[int, bytes, 
     timeout = aiohttp.ClientTimeout(total=_settings.forward_timeout_ms / 1000 + wait_s)
     url = URL(f"{str(owner).rstrip('/')}{path_qs}", encoded=True)
     try:
-        async with _client().get(url, headers={HOP: "1"}, timeout=timeout) as answer:
+        async with _client().request(method, url, headers={HOP: "1"}, timeout=timeout) as answer:
             body = await answer.read()
             kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
             return answer.status, body, kept
@@ -72,7 +76,7 @@ async def ask_all(owners: tuple[URL, ...], path_qs: str) -> list[bytes]:
     return [body for _, body, _ in answers]
 
 
-_KEPT = ("Content-Type", "Retry-After")
+_KEPT = ("Content-Type", "Location", "Retry-After")
 
 
 def _client() -> aiohttp.ClientSession:

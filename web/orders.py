@@ -38,7 +38,7 @@ async def place_order(request: web.Request) -> web.StreamResponse:
 @get("/orders/{order_id}")
 async def show_order(request: web.Request) -> web.StreamResponse:
     """Answer with the order; with `?wait=` as soon as it is settled."""
-    found = await _find(request, read_query(request, OrderQuery).wait)
+    found = await find(request, read_query(request, OrderQuery).wait)
     return json_answer(_shown(found)) if isinstance(found, Order) else found
 
 
@@ -46,12 +46,14 @@ async def show_order(request: web.Request) -> web.StreamResponse:
 async def show_timeline(request: web.Request) -> web.StreamResponse:
     """Answer with the order's timeline, oldest first."""
     read_query(request, NoQuery)
-    found = await _find(request, wait_s=0)
+    found = await find(request, wait_s=0)
     return json_answer(_timeline(found)) if isinstance(found, Order) else found
 
 
-async def _find(request: web.Request, wait_s: float) -> Order | web.Response:
-    """Return the order, or the answer of the worker that has it.
+async def find(request: web.Request, wait_s: float, patience_s: float = 0) -> Order | web.Response:
+    """Return the order, once it is settled or `wait_s` are over, or the answer of the worker that has it.
+
+    `patience_s` is what the other worker's answer may take on top of finding the order.
 
     Raises:
         Problem: 404 where there is no such order, 503 while nobody can tell.
@@ -60,7 +62,8 @@ async def _find(request: web.Request, wait_s: float) -> Order | web.Response:
     try:
         owner = queries.order_owner(order_id)
         if owner is not None:
-            return await forward(request, owner, wait_s + _settings.appear_timeout_ms / 1000)
+            patience_s += wait_s + _settings.appear_timeout_ms / 1000
+            return await forward(request, owner, patience_s)
         order = await _appeared(order_id)
         if order is None:
             raise _unknown(order_id)

@@ -84,6 +84,10 @@ class Restock(_Body):
     quantity: RestockQuantity
 
 
+class NoBody(_Body):
+    """Be the body of whatever takes none: an empty object."""
+
+
 class NoQuery(_Query):
     """Be the query of whatever takes none."""
 
@@ -121,6 +125,16 @@ async def read_body(request: web.Request, model: type[M]) -> M:
         raise Problem(
             HTTPStatus.BAD_REQUEST, f"the body can't be read: {reason}", headers={"Connection": "close"}
         ) from None
+
+
+async def read_no_body(request: web.Request) -> None:
+    """See that the request has no body, or an empty object.
+
+    Raises:
+        Problem: as `read_body` does, where there is more.
+    """
+    if request.can_read_body:
+        await read_body(request, NoBody)
 
 
 def read_query(request: web.Request, model: type[M]) -> M:

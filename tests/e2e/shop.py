@@ -80,6 +80,15 @@ class Shop:
         found: Document = await until(ask, lambda known: known["status"] in {"COMPLETED", "CANCELLED"})
         return found
 
+    async def cancel(self, order_id: str) -> tuple[int, Document]:
+        """Ask to cancel the order, and return status and document."""
+        return await self.post(f"/orders/{order_id}/cancel", None)
+
+    async def timeline(self, order_id: str) -> list[str]:
+        """Return the types of the order's events so far."""
+        _, timeline = await self.get(f"/orders/{order_id}/events")
+        return [step["type"] for step in timeline["events"]]
+
     async def buy(self, body: Document) -> Document:
         """Place an order and return it once it is settled."""
         return await self.settled(await self.place(body))

@@ -11,10 +11,11 @@ from tables.inventory import load_stock, save_stock
     commands.RequestInventory,
     commands.RequestInventoryRelease,
     commands.RequestInventorySale,
+    commands.RequestInventoryReturn,
     events.InventoryRestocked,
 )
 async def inventory(batches: Batches) -> None:
-    """Reserve, release, sell and restock, and answer each order."""
+    """Reserve, release, sell, take back and restock, and answer each order."""
     async for batch in batches:
         for partition, message in batch:
             before = load_stock(batch, partition, message)

@@ -29,6 +29,14 @@ class RequestInventorySale(AboutStock, frozen=True, kw_only=True, tag="INVENTORY
     quantity: Quantity
 
 
+class RequestInventoryReturn(AboutStock, frozen=True, kw_only=True, tag="INVENTORY_RETURN_REQUESTED"):
+    """Take back what the order has of the SKU, be it counted as sold already or not."""
+
+    version: Literal[1] = 1
+    order_id: str
+    quantity: Quantity
+
+
 class RequestPayment(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_REQUESTED"):
     """Charge `amount` minor units to the token; the order id is the idempotency key."""
 

@@ -42,6 +42,12 @@ class OrderCancelRequested(AboutOrder, frozen=True, kw_only=True, tag="ORDER_CAN
     version: Literal[1] = 1
 
 
+class OrderRefundRequested(AboutOrder, frozen=True, kw_only=True, tag="ORDER_REFUND_REQUESTED"):
+    """The customer asked to have the completed order taken back."""
+
+    version: Literal[1] = 1
+
+
 class OrderTimedOut(AboutOrder, frozen=True, kw_only=True, tag="ORDER_TIMED_OUT"):
     """The order waited longer than its status allows."""
 
@@ -64,6 +70,15 @@ class OrderCancelled(AboutOrder, frozen=True, kw_only=True, tag="ORDER_CANCELLED
     version: Literal[1] = 1
     customer_id: str
     reason: str
+
+
+class OrderRefunded(AboutOrder, frozen=True, kw_only=True, tag="ORDER_REFUNDED"):
+    """The sale was taken back: `total` minor units are given back, and the stock is there to sell again."""
+
+    version: Literal[1] = 1
+    customer_id: str
+    currency: str
+    total: int
 
 
 class InventoryRestocked(AboutStock, frozen=True, kw_only=True, tag="INVENTORY_RESTOCKED"):
@@ -91,6 +106,14 @@ class InventoryInsufficient(AboutOrder, frozen=True, kw_only=True, tag="INVENTOR
 
 class InventoryReleased(AboutOrder, frozen=True, kw_only=True, tag="INVENTORY_RELEASED"):
     """The order holds no stock of this line any more, and never will."""
+
+    version: Literal[1] = 1
+    sku: str
+    quantity: Quantity
+
+
+class InventoryReturned(AboutOrder, frozen=True, kw_only=True, tag="INVENTORY_RETURNED"):
+    """The stock of one line of a completed order is there to sell again."""
 
     version: Literal[1] = 1
     sku: str

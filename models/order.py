@@ -14,10 +14,12 @@ class OrderStatus(StrEnum):
     COMPLETED = "COMPLETED"
     CANCELLING = "CANCELLING"
     CANCELLED = "CANCELLED"
+    REFUNDING = "REFUNDING"
+    REFUNDED = "REFUNDED"
 
 
-SETTLED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED})
-"""The statuses an order never leaves."""
+SETTLED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.REFUNDED})
+"""The statuses in which an order waits for nothing; only a refund leads on, from COMPLETED."""
 
 
 class CancelReason(StrEnum):
@@ -37,6 +39,7 @@ class LineStatus(StrEnum):
     DEDUCTED = "DEDUCTED"
     REFUSED = "REFUSED"
     RELEASED = "RELEASED"
+    RETURNED = "RETURNED"
 
 
 class PaymentKnown(StrEnum):
@@ -98,5 +101,5 @@ class Order(Value, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Tell whether the order has reached a status it never leaves."""
+        """Tell whether the order waits for nothing more."""
         return self.status in SETTLED

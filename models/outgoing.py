@@ -3,11 +3,19 @@
 from models.commands import (
     RequestInventory,
     RequestInventoryRelease,
+    RequestInventoryReturn,
     RequestInventorySale,
     RequestPayment,
     RequestPaymentRefund,
 )
-from models.events import AnalyticsEvent, NotificationEvent, OrderCancelled, OrderCompleted, OrderLine
+from models.events import (
+    AnalyticsEvent,
+    NotificationEvent,
+    OrderCancelled,
+    OrderCompleted,
+    OrderLine,
+    OrderRefunded,
+)
 from models.messages import Envelope, derive_id
 from models.order import Line, Order, PaymentKnown
 
@@ -36,6 +44,16 @@ def request_sale(order: Order, line: Line) -> RequestInventorySale:
     """Ask the SKU's home to count the line as sold."""
     return RequestInventorySale(
         **_envelope(order, RequestInventorySale.type, line.sku),
+        sku=line.sku,
+        order_id=order.order_id,
+        quantity=line.quantity,
+    )
+
+
+def request_return(order: Order, line: Line) -> RequestInventoryReturn:
+    """Ask the SKU's home to take the line back."""
+    return RequestInventoryReturn(
+        **_envelope(order, RequestInventoryReturn.type, line.sku),
         sku=line.sku,
         order_id=order.order_id,
         quantity=line.quantity,
@@ -87,6 +105,17 @@ def cancelled(order: Order) -> OrderCancelled:
         order_id=order.order_id,
         customer_id=order.customer_id,
         reason=str(order.reason),
+    )
+
+
+def refunded(order: Order) -> OrderRefunded:
+    """Announce that the sale was taken back."""
+    return OrderRefunded(
+        **_envelope(order, OrderRefunded.type),
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        currency=order.currency,
+        total=order.total,
     )
 
 

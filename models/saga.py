@@ -16,10 +16,13 @@ from models.events import (
     InventoryDeducted,
     InventoryInsufficient,
     InventoryReleased,
+    InventoryReturned,
     OrderCancelled,
     OrderCancelRequested,
     OrderCompleted,
     OrderCreated,
+    OrderRefunded,
+    OrderRefundRequested,
     OrderTimedOut,
     PaymentCompleted,
     PaymentFailed,
@@ -33,10 +36,12 @@ OrderEvent = (
     | InventoryDeducted
     | InventoryInsufficient
     | InventoryReleased
+    | InventoryReturned
     | PaymentCompleted
     | PaymentFailed
     | PaymentRefunded
     | OrderCancelRequested
+    | OrderRefundRequested
     | OrderTimedOut
 )
 """What an order listens to."""
@@ -50,10 +55,12 @@ AWAITED_IN: Mapping[type[OrderEvent], frozenset[OrderStatus | None]] = MappingPr
         InventoryDeducted: frozenset({OrderStatus.PENDING}) | _COMPENSATED,
         InventoryInsufficient: frozenset({OrderStatus.PENDING, OrderStatus.CANCELLING}),
         InventoryReleased: _COMPENSATED,
+        InventoryReturned: frozenset({OrderStatus.REFUNDING}),
         PaymentCompleted: frozenset({OrderStatus.INVENTORY_DEDUCTED}) | _COMPENSATED,
         PaymentFailed: frozenset({OrderStatus.INVENTORY_DEDUCTED}) | _COMPENSATED,
-        PaymentRefunded: _COMPENSATED,
+        PaymentRefunded: _COMPENSATED | {OrderStatus.REFUNDING},
         OrderCancelRequested: _BEFORE_PAID,
+        OrderRefundRequested: frozenset({OrderStatus.COMPLETED}),
         OrderTimedOut: _BEFORE_PAID,
     }
 )
@@ -68,6 +75,7 @@ _LINE_MOVES: Mapping[type[OrderEvent], tuple[frozenset[LineStatus], LineStatus]]
         InventoryDeducted: (frozenset({LineStatus.REQUESTED, LineStatus.REFUSED}), LineStatus.DEDUCTED),
         InventoryInsufficient: (frozenset({LineStatus.REQUESTED}), LineStatus.REFUSED),
         InventoryReleased: (frozenset(LineStatus) - {LineStatus.RELEASED}, LineStatus.RELEASED),
+        InventoryReturned: (frozenset({LineStatus.DEDUCTED}), LineStatus.RETURNED),
     }
 )
 _OUTSTANDING = frozenset({PaymentKnown.UNKNOWN, PaymentKnown.AWAITED})
@@ -89,12 +97,14 @@ def evolve(order: Order | None, event: OrderEvent) -> Order | None:
     if order.status not in AWAITED_IN[type(event)]:
         return order
     match event:
-        case InventoryDeducted() | InventoryInsufficient() | InventoryReleased():
+        case InventoryDeducted() | InventoryInsufficient() | InventoryReleased() | InventoryReturned():
             after = _move_line(order, event)
         case PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             after = _move_payment(order, event)
         case OrderCancelRequested():
             after = _call_off(order)
+        case OrderRefundRequested():
+            after = replace(order, status=OrderStatus.REFUNDING)
         case OrderTimedOut():
             paying = order.status is OrderStatus.INVENTORY_DEDUCTED
             after = _cancel(order, CancelReason.PAYMENT_TIMEOUT if paying else CancelReason.SAGA_TIMEOUT)
@@ -121,6 +131,8 @@ def decide(order: Order) -> tuple[Message, ...]:
         case OrderStatus.CANCELLED:
             late = _compensate(order, frozenset({LineStatus.DEDUCTED}))
             return (outgoing.cancelled(order), *late, *outgoing.tell(order))
+        case OrderStatus.REFUNDING | OrderStatus.REFUNDED:
+            return (*_announce_sale(order), *_take_back(order))
         case _:
             assert_never(order.status)
 
@@ -128,29 +140,34 @@ def decide(order: Order) -> tuple[Message, ...]:
 def respond(before: Order | None, after: Order | None, event: OrderEvent) -> tuple[Message, ...]:
     """Return what to send after an event: what became due by it, and on a repeat the same once more.
 
-    A repeat means that what the event made due may never have been sent. The event that led into the
-    status, and whoever asks from outside (customer, timer), is answered with all that is due; an answer of
-    another stage with what concerns its own line or payment: to send more would answer each repeat with
-    several, and those with several again.
+    A repeat means that what the event made due may never have been sent. The event that led into a status is
+    answered with all that is due by it, and so is whoever asks from outside (customer, timer) by the one
+    that led into this status; an answer of another stage with what concerns its own line or payment: to send
+    more would answer each repeat with several, and those with several again.
     """
     if after is None:
         return ()
-    if before is None or before.status is not after.status or event.event_id == after.entered_by:
-        return decide(after)
+    due = decide(after)
+    if before is None or before.status is not after.status:
+        return tuple(message for message in due if message.causation_id == event.event_id)
     if before is after:
-        return tuple(message for message in decide(after) if _concerns(event, message))
+        return tuple(
+            message
+            for message in due
+            if message.causation_id == event.event_id or _concerns(event, message, after)
+        )
     sent = {message.event_id for message in decide(before)}
-    return tuple(message for message in decide(after) if message.event_id not in sent)
+    return tuple(message for message in due if message.event_id not in sent)
 
 
-def _concerns(event: OrderEvent, message: Message) -> bool:
+def _concerns(event: OrderEvent, message: Message, order: Order) -> bool:
     match event:
-        case InventoryDeducted() | InventoryInsufficient() | InventoryReleased():
+        case InventoryDeducted() | InventoryInsufficient() | InventoryReleased() | InventoryReturned():
             return isinstance(message, AboutStock) and message.sku == event.sku
         case PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             return isinstance(message, RequestPayment | RequestPaymentRefund)
-        case OrderCreated() | OrderCancelRequested() | OrderTimedOut():
-            return True
+        case OrderCreated() | OrderCancelRequested() | OrderRefundRequested() | OrderTimedOut():
+            return message.causation_id == order.entered_by
         case _:
             assert_never(event)
 
@@ -174,7 +191,9 @@ def _open(event: OrderCreated) -> Order:
     )
 
 
-def _move_line(order: Order, event: InventoryDeducted | InventoryInsufficient | InventoryReleased) -> Order:
+def _move_line(
+    order: Order, event: InventoryDeducted | InventoryInsufficient | InventoryReleased | InventoryReturned
+) -> Order:
     sources, target = _LINE_MOVES[type(event)]
     lines = tuple(
         replace(line, status=target) if line.sku == event.sku and line.status in sources else line
@@ -213,6 +232,9 @@ def _advance(order: Order) -> Order:
     nothing_held = not lines & _HOLDS and order.payment not in _OWED
     if order.status is OrderStatus.CANCELLING and nothing_held:
         return replace(order, status=OrderStatus.CANCELLED)
+    taken_back = lines == {LineStatus.RETURNED} and order.payment is PaymentKnown.REFUNDED
+    if order.status is OrderStatus.REFUNDING and taken_back:
+        return replace(order, status=OrderStatus.REFUNDED)
     return order
 
 
@@ -242,8 +264,17 @@ def _step(event: OrderEvent, about: str | None) -> Step:
     )
 
 
+_ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
+    {
+        OrderStatus.COMPLETED: OrderCompleted,
+        OrderStatus.CANCELLED: OrderCancelled,
+        OrderStatus.REFUNDED: OrderRefunded,
+    }
+)
+
+
 def _last_step(order: Order, event: OrderEvent) -> Step:
-    ended = OrderCompleted if order.status is OrderStatus.COMPLETED else OrderCancelled
+    ended = _ENDS[order.status]
     return Step(
         event_id=derive_id(ended.type, order.order_id),
         type=ended.type,
@@ -257,3 +288,21 @@ def _compensate(order: Order, held: frozenset[LineStatus]) -> tuple[Message, ...
     releases = tuple(outgoing.request_release(order, line) for line in order.lines if line.status in held)
     refund = (outgoing.request_refund(order),) if order.payment in _OWED else ()
     return (*releases, *refund)
+
+
+def _take_back(order: Order) -> tuple[Message, ...]:
+    if order.status is OrderStatus.REFUNDED:
+        return (outgoing.refunded(order), *outgoing.tell(order))
+    sold = (line for line in order.lines if line.status is LineStatus.DEDUCTED)
+    refund = (outgoing.request_refund(order),) if order.payment in _OWED else ()
+    return (*(outgoing.request_return(order, line) for line in sold), *refund)
+
+
+def _announce_sale(order: Order) -> tuple[Message, ...]:
+    """Say of an order that is no longer COMPLETED that it was: a crash may have kept it from saying so.
+
+    No sale is asked for any more: what is taken back is so whether it was counted as sold or not.
+    """
+    end = next(step for step in order.history if step.type == OrderCompleted.type)
+    sold = replace(order, status=OrderStatus.COMPLETED, entered_at=end.at, entered_by=end.causation_id)
+    return (outgoing.completed(sold), *outgoing.tell(sold))

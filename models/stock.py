@@ -6,9 +6,12 @@ them keeps rows and loses the counters. So each row carries a copy of the counte
 and before any input is taken in again, the counters are brought up to their newest copy.
 
 A row outlives its reservation for a while as a mark, so that a late repeat of the request is recognised.
-It is forgotten once the log of requests has been read well past the time it was settled. An order asks
+A mark is forgotten once the log of requests has been read well past the time it was settled. An order asks
 for stock only while it is pending, so all its requests are recorded before that, give or take the clocks
 of two brokers.
+
+The mark of a return stays for ever. A line may be returned at any time, mostly long after the mark of its
+sale was forgotten, and nothing but its own mark could tell a repeat from the first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,8 +21,19 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from models.commands import RequestInventory, RequestInventoryRelease, RequestInventorySale
-from models.events import InventoryDeducted, InventoryInsufficient, InventoryReleased, InventoryRestocked
+from models.commands import (
+    RequestInventory,
+    RequestInventoryRelease,
+    RequestInventoryReturn,
+    RequestInventorySale,
+)
+from models.events import (
+    InventoryDeducted,
+    InventoryInsufficient,
+    InventoryReleased,
+    InventoryRestocked,
+    InventoryReturned,
+)
 from models.messages import Envelope, Message, derive_id
 from models.value import Value
 
@@ -32,7 +46,13 @@ FORGET_AFTER = 2 * SKEW
 REMEMBER_RESTOCKS = timedelta(hours=24)
 """How long a restock is recognised by its id."""
 
-StockMessage = RequestInventory | RequestInventoryRelease | RequestInventorySale | InventoryRestocked
+StockMessage = (
+    RequestInventory
+    | RequestInventoryRelease
+    | RequestInventorySale
+    | RequestInventoryReturn
+    | InventoryRestocked
+)
 """What the stock keeper listens to."""
 
 
@@ -43,6 +63,11 @@ class HoldStatus(StrEnum):
     SOLD = "SOLD"
     RELEASED = "RELEASED"
     RESTOCKED = "RESTOCKED"
+    RETURNED = "RETURNED"
+
+
+STAYING = frozenset({HoldStatus.RESERVED, HoldStatus.RETURNED})
+"""The statuses of a row that is not forgotten: one is no mark yet, the other a mark for ever."""
 
 
 class StockItem(Value, frozen=True, kw_only=True):
@@ -97,12 +122,16 @@ def keep(stock: Stock, message: StockMessage) -> tuple[Stock, tuple[Message, ...
             return _release(stock, message)
         case RequestInventorySale():
             return _sell(stock, message), ()
+        case RequestInventoryReturn():
+            return _return(stock, message)
         case _:
             assert_never(message)
 
 
 def is_forgettable(hold_status: HoldStatus, settled_at: datetime, item: StockItem) -> bool:
     """Tell whether nothing recorded from now on can refer to a mark settled at this time."""
+    if hold_status in STAYING:
+        return False
     if hold_status is HoldStatus.RESTOCKED:
         return item.restocks_read_at is not None and settled_at < item.restocks_read_at - (
             REMEMBER_RESTOCKS + SKEW
@@ -185,6 +214,28 @@ def _sell(stock: Stock, message: RequestInventorySale) -> Stock:
     return Stock(item=item, hold=_settle(hold, item, message, HoldStatus.SOLD))
 
 
+def _return(stock: Stock, message: RequestInventoryReturn) -> tuple[Stock, tuple[Message, ...]]:
+    """Put a line of a completed order back, wherever it is counted: its sale may still be under way."""
+    item = stock.item
+    if item is None:
+        return stock, ()
+    hold = stock.hold or _hold(item, message, HoldStatus.SOLD)  # so long ago that its mark was forgotten
+    reserved = hold.quantity if hold.status is HoldStatus.RESERVED else 0
+    sold = hold.quantity if hold.status is HoldStatus.SOLD else 0
+    if sold > item.sold:
+        return stock, ()  # no order of this shop
+    if reserved or sold:
+        item = replace(
+            item,
+            available=item.available + hold.quantity,
+            reserved=item.reserved - reserved,
+            sold=item.sold - sold,
+            sequence=item.sequence + 1,
+        )
+        hold = _settle(hold, item, message, HoldStatus.RETURNED)
+    return Stock(item=item, hold=hold), (_returned(hold, message),)
+
+
 def _hold(item: StockItem, message: StockMessage, status: HoldStatus) -> Hold:
     return Hold(
         sku=message.sku,
@@ -208,7 +259,7 @@ def _repeat(hold: Hold, message: RequestInventory | RequestInventoryRelease) -> 
             return (_deducted(hold, message),)
         case HoldStatus.RELEASED:
             return (_released(hold, message),)
-        case HoldStatus.SOLD | HoldStatus.RESTOCKED:
+        case HoldStatus.SOLD | HoldStatus.RESTOCKED | HoldStatus.RETURNED:
             return ()
         case _:
             assert_never(hold.status)
@@ -247,8 +298,17 @@ def _released(hold: Hold, message: RequestInventory | RequestInventoryRelease) -
     )
 
 
+def _returned(hold: Hold, message: RequestInventoryReturn) -> InventoryReturned:
+    return InventoryReturned(
+        **_envelope(message, InventoryReturned.type, hold.at, caused_by=hold.causation_id),
+        order_id=message.order_id,
+        sku=message.sku,
+        quantity=hold.quantity,
+    )
+
+
 def _envelope(
-    message: RequestInventory | RequestInventoryRelease,
+    message: RequestInventory | RequestInventoryRelease | RequestInventoryReturn,
     wire_name: str,
     at: datetime,
     *parts: str,

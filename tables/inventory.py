@@ -12,6 +12,7 @@ from app.delivery.batch import Batch, Place
 from app.delivery.codec import Coder
 from app.main import delivery
 from models.stock import (
+    STAYING,
     Hold,
     HoldStatus,
     Stock,
@@ -58,12 +59,14 @@ def save_stock(batch: Batch, partition: int, before: Stock, after: Stock) -> Non
     if after.hold is not None:
         key = _hold_key(after.hold.sku, after.hold.holder)
         batch.save(state, partition, key, after.hold, holds, place=Place.IN_TURN)
-        if after.hold is not before.hold and after.hold.status is not HoldStatus.RESERVED:
+        if after.hold is not before.hold:
             _remember(partition, after.hold, key)
     if after.item is not None:
         batch.save(state, partition, _item_key(after.item.sku), after.item, items, place=Place.LAST)
-        for key in _forgettable(partition, after.item):
-            batch.write(state, partition, key, None, place=Place.LAST)
+        for mark in _forgettable(partition, after.item):
+            row = batch.load(state, partition, mark.key, holds)
+            if row is not None and row.status is mark.status:  # it may have been returned since
+                batch.write(state, partition, mark.key, None, place=Place.LAST)
 
 
 @state.on_recovered
@@ -74,8 +77,7 @@ def take_stock() -> None:
         found = [(holds.decode(raw), key) for key, raw in state.scan(partition, HOLD)]
         _catch_up(partition, [hold for hold, _ in found])
         for hold, key in sorted(found, key=lambda row: row[0].at):
-            if hold.status is not HoldStatus.RESERVED:
-                _remember(partition, hold, key)
+            _remember(partition, hold, key)
 
 
 def _catch_up(partition: int, rows: list[Hold]) -> None:
@@ -87,17 +89,19 @@ def _catch_up(partition: int, rows: list[Hold]) -> None:
 
 
 def _remember(partition: int, hold: Hold, key: bytes) -> None:
+    if hold.status in STAYING:
+        return
     restock = hold.status is HoldStatus.RESTOCKED
     _marks[partition, hold.sku, restock].append(Mark(hold.status, hold.at, key))
 
 
-def _forgettable(partition: int, item: StockItem) -> list[bytes]:
-    keys = []
+def _forgettable(partition: int, item: StockItem) -> list[Mark]:
+    found = []
     for restock in (False, True):
         marks = _marks.get((partition, item.sku, restock))
         while marks and is_forgettable(marks[0].status, marks[0].at, item):
-            keys.append(marks.popleft().key)
-    return keys
+            found.append(marks.popleft())
+    return found
 
 
 def _item_key(sku: str) -> bytes:

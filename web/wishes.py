@@ -1,4 +1,4 @@
-"""`/orders/{order_id}/cancel`: what a customer may still wish of an order.
+"""`/orders/{order_id}/cancel` and `/refund`: what a customer may still wish of an order.
 
 The order's stage alone decides. The status that the order is seen in only says what there is no sense in
 asking for. The answer waits briefly for what the stage makes of the wish: until then, a customer who looks
@@ -14,7 +14,7 @@ import uuid_utils
 from aiohttp import web
 
 from app.settings import current
-from models.events import OrderCancelRequested
+from models.events import OrderCancelRequested, OrderRefundRequested
 from models.messages import AboutOrder, Envelope, derive_id
 from models.order import Order, OrderStatus
 from models.saga import AWAITED_IN
@@ -46,7 +46,19 @@ CANCEL = Wish(
     _cancel_requested,
     AWAITED_IN[OrderCancelRequested],
     frozenset({OrderStatus.CANCELLING, OrderStatus.CANCELLED}),
-    "only an order that is not completed can be cancelled",
+    "only an order that is not completed yet can be cancelled",
+)
+
+
+def _refund_requested(order_id: str) -> OrderRefundRequested:
+    return OrderRefundRequested(**_envelope(OrderRefundRequested.type, order_id), order_id=order_id)
+
+
+REFUND = Wish(
+    _refund_requested,
+    AWAITED_IN[OrderRefundRequested],
+    frozenset({OrderStatus.REFUNDING, OrderStatus.REFUNDED}),
+    "only a completed order can be refunded",
 )
 
 
@@ -54,6 +66,12 @@ CANCEL = Wish(
 async def cancel_order(request: web.Request) -> web.StreamResponse:
     """Accept the wish to cancel: 202 once Kafka has it, or where the order is being cancelled already."""
     return await _ask(request, CANCEL)
+
+
+@post("/orders/{order_id}/refund")
+async def refund_order(request: web.Request) -> web.StreamResponse:
+    """Accept the wish for a refund: 202 once Kafka has it, or where the order is being refunded already."""
+    return await _ask(request, REFUND)
 
 
 async def _ask(request: web.Request, wish: Wish) -> web.StreamResponse:

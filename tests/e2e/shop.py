@@ -10,6 +10,8 @@ import aiohttp
 DEADLINE_S = 60
 ASK_EVERY_S = 0.1
 
+SETTLED = {"COMPLETED", "CANCELLED", "REFUNDED"}
+
 Document = dict[str, Any]
 
 
@@ -77,12 +79,16 @@ class Shop:
                 return {"status": f"no answer: {error}"}
             return dict(answer) if status == 200 else {"status": f"{status}: {answer}"}
 
-        found: Document = await until(ask, lambda known: known["status"] in {"COMPLETED", "CANCELLED"})
+        found: Document = await until(ask, lambda known: known["status"] in SETTLED)
         return found
 
     async def cancel(self, order_id: str) -> tuple[int, Document]:
         """Ask to cancel the order, and return status and document."""
         return await self.post(f"/orders/{order_id}/cancel", None)
+
+    async def refund(self, order_id: str) -> tuple[int, Document]:
+        """Ask for a refund of the order, and return status and document."""
+        return await self.post(f"/orders/{order_id}/refund", None)
 
     async def timeline(self, order_id: str) -> list[str]:
         """Return the types of the order's events so far."""

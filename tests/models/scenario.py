@@ -32,7 +32,7 @@ def say(message: Message) -> str:
     words = [message.type]
     if isinstance(message, AboutStock | events.InventoryDeducted | events.InventoryInsufficient):
         words.append(f"{message.sku} x{getattr(message, 'quantity', '?')}")
-    elif isinstance(message, events.InventoryReleased):
+    elif isinstance(message, events.InventoryReleased | events.InventoryReturned):
         words.append(f"{message.sku} x{message.quantity}")
     elif isinstance(message, events.NotificationEvent | events.AnalyticsEvent):
         words.append(message.status)
@@ -151,8 +151,7 @@ class Shelf:
         kept = {
             holder: hold
             for holder, hold in self.holds.items()
-            if hold.status is stock.HoldStatus.RESERVED
-            or not stock.is_forgettable(hold.status, hold.at, item)
+            if not stock.is_forgettable(hold.status, hold.at, item)
         }
         return replace(self, holds=kept)
 
@@ -255,6 +254,19 @@ def released(
     )
 
 
+def returned(
+    sku: str = "A", quantity: int = 1, *, order: str = ORDER, at: float = 8
+) -> events.InventoryReturned:
+    """Return the news that a line of a completed order is back."""
+    return events.InventoryReturned(
+        **envelope(at, "INVENTORY_RETURNED", order, sku),
+        recorded_at=moment(at),
+        order_id=order,
+        sku=sku,
+        quantity=quantity,
+    )
+
+
 def paid(amount: int = 1000, *, order: str = ORDER, at: float = 2) -> events.PaymentCompleted:
     """Return the news that the customer was charged."""
     return events.PaymentCompleted(
@@ -293,6 +305,13 @@ def cancel_requested(*, order: str = ORDER, at: float = 3) -> events.OrderCancel
     """Return the customer's wish to cancel."""
     return events.OrderCancelRequested(
         **envelope(at, "ORDER_CANCEL_REQUESTED", order, str(at)), recorded_at=moment(at), order_id=order
+    )
+
+
+def refund_requested(*, order: str = ORDER, at: float = 7) -> events.OrderRefundRequested:
+    """Return the customer's wish to have a completed order taken back."""
+    return events.OrderRefundRequested(
+        **envelope(at, "ORDER_REFUND_REQUESTED", order, str(at)), recorded_at=moment(at), order_id=order
     )
 
 
@@ -342,6 +361,19 @@ def sell(
     """Return an order's request to have its line counted as sold."""
     return commands.RequestInventorySale(
         **envelope(0, "INVENTORY_SALE_REQUESTED", order, sku),
+        recorded_at=moment(at),
+        sku=sku,
+        order_id=order,
+        quantity=quantity,
+    )
+
+
+def take_back(
+    quantity: int = 1, *, order: str = ORDER, sku: str = "A", at: float = 3
+) -> commands.RequestInventoryReturn:
+    """Return an order's request to have its sold line taken back."""
+    return commands.RequestInventoryReturn(
+        **envelope(0, "INVENTORY_RETURN_REQUESTED", order, sku),
         recorded_at=moment(at),
         sku=sku,
         order_id=order,

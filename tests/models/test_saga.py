@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import pytest
 from hypothesis import given as any_of
 from hypothesis import settings
@@ -18,8 +20,10 @@ from tests.models.scenario import (
     moment,
     orders,
     paid,
+    refund_requested,
     refunded,
     released,
+    returned,
     run_saga,
     say,
     timed_out,
@@ -30,6 +34,10 @@ PAYING = OrderStatus.INVENTORY_DEDUCTED
 COMPLETED = OrderStatus.COMPLETED
 CANCELLING = OrderStatus.CANCELLING
 CANCELLED = OrderStatus.CANCELLED
+REFUNDING = OrderStatus.REFUNDING
+REFUNDED = OrderStatus.REFUNDED
+
+REFUND = "PAYMENT_REFUND_REQUESTED"
 
 ENDED_WELL = (
     "ORDER_COMPLETED",
@@ -37,6 +45,10 @@ ENDED_WELL = (
     "NOTIFICATION_EVENTS COMPLETED",
     "ANALYTICS_EVENTS COMPLETED",
 )
+
+
+SALE_TOLD = ("ORDER_COMPLETED", "NOTIFICATION_EVENTS COMPLETED", "ANALYTICS_EVENTS COMPLETED")
+TAKEN_BACK = ("ORDER_REFUNDED", "NOTIFICATION_EVENTS REFUNDED", "ANALYTICS_EVENTS REFUNDED")
 
 
 def ended_badly(reason: CancelReason) -> tuple[str, ...]:
@@ -220,6 +232,87 @@ def test_the_timer_has_a_cancelling_order_send_again_what_it_waits_for() -> None
     story.when(timed_out(at=60)).then("INVENTORY_RELEASE_REQUESTED B x2").and_nothing_changed()
 
 
+# The way back from a sale
+
+
+def test_a_refund_asks_for_the_money_and_for_every_line() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2), paid(3000))
+    story.when(refund_requested()).then(
+        "INVENTORY_RETURN_REQUESTED A x1",
+        "INVENTORY_RETURN_REQUESTED B x2",
+        "PAYMENT_REFUND_REQUESTED 3000 EUR",
+    ).and_in(REFUNDING)
+
+
+@pytest.mark.parametrize(
+    "answers", list(permutations((returned("A"), returned("B", 2), refunded(3000)))), ids=str
+)
+def test_an_order_is_refunded_with_the_last_of_money_and_lines(answers: tuple[OrderEvent, ...]) -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2), paid(3000))
+    story = story.given(refund_requested())
+    for answer in answers[:-1]:
+        story.when(answer).then().and_in(REFUNDING)
+        story = story.given(answer)
+    story.when(answers[-1]).then(*TAKEN_BACK).and_in(REFUNDED)
+
+
+def test_a_second_wish_for_a_refund_gets_no_second_refund() -> None:
+    story = orders.given(created(), deducted(), paid(), refund_requested())
+    first = only(orders.given(created(), deducted(), paid()).when(refund_requested()), REFUND)
+    again = story.when(refund_requested(at=9)).and_nothing_changed()
+    assert only(again, REFUND) == first
+    done = story.given(returned(), refunded()).when(refund_requested(at=10)).and_nothing_changed()
+    assert not [message for message in done.messages if message.type == REFUND]
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (created(),),
+        (created(), deducted()),
+        (created(), deducted(), cancel_requested()),
+        (created(), insufficient()),
+    ],
+    ids=["pending", "paying", "cancelling", "cancelled"],
+)
+def test_only_a_completed_order_is_refunded(history: tuple[OrderEvent, ...]) -> None:
+    orders.given(*history).when(refund_requested()).and_nothing_changed()
+
+
+def test_an_order_that_is_being_refunded_can_not_be_cancelled() -> None:
+    story = orders.given(created(), deducted(), paid(), refund_requested())
+    story.when(cancel_requested(at=9)).and_nothing_changed()
+    story.given(returned(), refunded()).when(cancel_requested(at=9)).and_nothing_changed()
+
+
+def test_a_sale_that_a_crash_kept_silent_is_told_though_it_is_taken_back_meanwhile() -> None:
+    story = orders.given(created(), deducted())
+    first = story.when(paid())
+    told = [message for message in first.messages if say(message) in SALE_TOLD]
+    refunding = story.given(paid(), refund_requested())
+    for later in (refunding, refunding.given(returned(), refunded())):
+        again = later.when(paid()).and_nothing_changed()
+        assert [message for message in again.messages if say(message) in SALE_TOLD] == told
+
+
+def test_what_is_returned_is_not_asked_for_again() -> None:
+    story = orders.given(created(("A", 1), ("B", 2)), deducted("A"), deducted("B", 2), paid(3000))
+    asked = story.given(refund_requested(), returned("A"), refunded(3000)).when(refund_requested()).messages
+    assert [say(message) for message in asked] == ["INVENTORY_RETURN_REQUESTED B x2"]
+
+
+def test_the_timeline_of_a_refund_tells_the_sale_and_what_became_of_it() -> None:
+    order = order_after(created(), deducted(), paid(), refund_requested(), returned(), refunded(at=9))
+    assert [(step.type, step.about) for step in order.history[3:]] == [
+        ("ORDER_COMPLETED", None),
+        ("ORDER_REFUND_REQUESTED", None),
+        ("INVENTORY_RETURNED", "A"),
+        ("PAYMENT_REFUNDED", None),
+        ("ORDER_REFUNDED", None),
+    ]
+    assert (order.reason, order.updated_at) == (None, moment(9))
+
+
 # What arrives late
 
 
@@ -291,8 +384,10 @@ def test_a_refusal_told_after_the_deduction_changes_nothing() -> None:
         (created(), deducted(), paid()),
         (created(), deducted(), declined()),
         (created(), insufficient()),
+        (created(), deducted(), paid(), refund_requested()),
+        (created(), deducted(), paid(), refund_requested(), returned(), refunded()),
     ],
-    ids=["pending", "paying", "completed", "cancelling", "cancelled"],
+    ids=["pending", "paying", "completed", "cancelling", "cancelled", "refunding", "refunded"],
 )
 def test_a_repeat_sends_all_that_is_due_again_with_the_same_ids(history: tuple[OrderEvent, ...]) -> None:
     entering = orders.given(*history[:-1]).when(history[-1])
@@ -314,7 +409,9 @@ def test_a_repeated_creation_asks_only_for_what_is_unanswered() -> None:
         paid(),
         declined(),
         refunded(),
+        returned(),
         cancel_requested(),
+        refund_requested(),
         timed_out(),
     ],
     ids=lambda event: event.type,
@@ -456,7 +553,10 @@ EVENTS: tuple[OrderEvent, ...] = (
     paid(),
     declined(),
     refunded(),
+    returned("A"),
+    returned("B", 2),
     cancel_requested(),
+    refund_requested(),
     timed_out(),
 )
 
@@ -473,10 +573,14 @@ def test_whatever_comes_in_whatever_order_the_books_of_an_order_are_right(events
         counted = order != before
         assert order.version == (before.version if before else 0) + counted
         assert (order is not before) == counted
-        assert len(order.history) == order.version + order.settled
-        if before is not None and before.settled:
+        taken_back = order.status in {REFUNDING, REFUNDED}
+        assert len(order.history) == order.version + order.settled + taken_back
+        if before is not None and before.settled and order.status is not REFUNDING:
             assert (order.status, order.reason) == (before.status, before.reason)
         assert (order.reason is not None) == (order.status in {CANCELLING, CANCELLED})
+        if order.status is REFUNDED:
+            assert {line.status for line in order.lines} == {LineStatus.RETURNED}
+            assert order.payment is PaymentKnown.REFUNDED
         if order.status is COMPLETED:
             assert {line.status for line in order.lines} == {LineStatus.DEDUCTED}
             assert order.payment is PaymentKnown.COMPLETED

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from models.order import OrderStatus
 from models.stock import SKEW
-from tests.models.scenario import cancel_requested, created, restock, timed_out
+from tests.models.scenario import cancel_requested, created, refund_requested, restock, timed_out
 from tests.models.world import Death, Fate, World
 
 ORDERS = ("one", "two", "three")
@@ -53,6 +53,10 @@ class Orders(RuleBasedStateMachine):
     @rule(order_id=order_ids)
     def ask_to_cancel(self, order_id: str) -> None:
         self.world.append(cancel_requested(order=order_id))
+
+    @rule(order_id=order_ids)
+    def ask_for_a_refund(self, order_id: str) -> None:
+        self.world.append(refund_requested(order=order_id))
 
     @rule(order_id=order_ids)
     def time_out(self, order_id: str) -> None:
@@ -115,6 +119,7 @@ class Life:
             self.place: 5,
             self.restock: 3,
             self.call_off: 2,
+            self.want_back: 3,
             self.work: 30,
             self.call_provider: 5,
             self.repeat: 5,
@@ -143,6 +148,11 @@ class Life:
         for order_id in self.draw.sample(list(self.world.approved), min(1, len(self.world.approved))):
             call = self.draw.choice([cancel_requested, timed_out])
             self.world.append(call(order=order_id))
+
+    def want_back(self) -> None:
+        sold = [key for key, order in self.world.orders.items() if order.status is OrderStatus.COMPLETED]
+        for order_id in self.draw.sample(sold, min(1, len(sold))):
+            self.world.append(refund_requested(order=order_id))
 
     def work(self) -> None:
         if waiting := self.world.unread():
@@ -209,6 +219,33 @@ def test_a_stage_that_dies_once_at_any_step_still_sells(stage: str, death: Death
         world.run_payments("one", fate if stage == "payments" else well)
         world.call_provider("one", fate if stage == "provider" else well)
     assert quiet(world).orders["one"].status is OrderStatus.COMPLETED
+
+
+@pytest.mark.parametrize("death", list(Death))
+@pytest.mark.parametrize("stage", ["orders", "stock", "payments", "provider"])
+@pytest.mark.parametrize("pause", [timedelta(), timedelta(days=30)], ids=["at once", "a month later"])
+def test_a_stage_that_dies_once_at_any_step_still_takes_a_sale_back(
+    stage: str, death: Death, pause: timedelta
+) -> None:
+    world = World()
+    for sku in SKUS:
+        world.append(restock(3, sku=sku))
+    world.append(created(("A", 1), ("B", 2), order="one"))
+    world.drain()
+    world.now += pause
+    world.append(created(("A", 1), ("B", 1), order="two"))
+    world.drain()
+    world.append(refund_requested(order="one"))
+    fate = Fate(turns=range(9), death=death, cut=1)
+    well = Fate(turns=range(9))
+    for _ in range(4):
+        world.run_orders("one", fate if stage == "orders" else well)
+        for sku in SKUS:
+            world.run_stock(sku, fate if stage == "stock" else well)
+        world.run_payments("one", fate if stage == "payments" else well)
+        world.call_provider("one", fate if stage == "provider" else well)
+    assert quiet(world).orders["one"].status is OrderStatus.REFUNDED
+    assert [world.shelves[sku].counts for sku in SKUS] == [(2, 0, 1, 3), (2, 0, 1, 3)]
 
 
 def test_a_flash_sale_sells_out_and_no_more() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import json
 from msgspec.structs import replace
 
+from models.commands import RequestInventoryReturn
 from models.messages import Message
 from models.stock import (
     FORGET_AFTER,
@@ -31,6 +32,7 @@ from tests.models.scenario import (
     restock,
     run_keeper,
     sell,
+    take_back,
     tidy_keeper,
 )
 
@@ -172,6 +174,56 @@ def test_a_release_after_the_sale_does_nothing() -> None:
 def test_in_any_order_what_was_asked_and_given_back_is_not_held(turn: tuple[StockMessage, ...]) -> None:
     assert counts_after(*turn) == (10, 0, 0, 10)
     assert counts_after(*turn, *turn) == (10, 0, 0, 10)
+
+
+# Returns
+
+
+def test_a_sold_line_that_is_returned_is_there_to_sell_again() -> None:
+    story = keeper.given(restock(10), ask(3), sell(3))
+    story.when(take_back(3)).then("INVENTORY_RETURNED A x3")
+    assert story.given(take_back(3)).state.counts == (10, 0, 0, 10)
+
+
+def test_a_line_that_is_returned_before_its_sale_is_counted_is_not_sold_any_more() -> None:
+    story = keeper.given(restock(10), ask(3))
+    story.when(take_back(3)).then("INVENTORY_RETURNED A x3")
+    story.given(take_back(3)).when(sell(3)).then_nothing_happened()
+    assert story.given(take_back(3), sell(3)).state.counts == (10, 0, 0, 10)
+
+
+def test_a_repeated_return_is_answered_in_the_same_words_and_counted_once() -> None:
+    first = keeper.given(restock(10), ask(3), sell(3)).when(take_back(3, at=3))
+    story = keeper.given(restock(10), ask(3), sell(3), take_back(3, at=3))
+    again = story.when(take_back(3, at=9)).and_nothing_changed()
+    assert again.messages == first.messages
+
+
+def test_a_line_is_returned_long_after_the_mark_of_its_sale_was_forgotten() -> None:
+    story = tidy_keeper.given(restock(10), ask(3), sell(3), ask(1, order="other", at=DAY))
+    assert "order-1" not in story.state.holds
+    story.when(take_back(3, at=DAY)).then("INVENTORY_RETURNED A x3")
+    assert story.given(take_back(3, at=DAY)).state.counts == (9, 1, 0, 10)
+
+
+def test_a_return_is_recognised_for_ever() -> None:
+    story = tidy_keeper.given(restock(10), ask(3), sell(3), ask(1, order="other", at=DAY))
+    story = story.given(
+        sell(1, order="other", at=DAY), take_back(3, at=DAY), ask(1, order="late", at=9 * DAY)
+    )
+    assert "other" not in story.state.holds
+    story.when(take_back(3, at=9 * DAY)).then("INVENTORY_RETURNED A x3").and_nothing_changed()
+
+
+def test_a_late_repeat_of_a_request_after_its_return_does_nothing() -> None:
+    story = keeper.given(restock(10), ask(3), sell(3), take_back(3))
+    for late in (ask(3, at=9), sell(3, at=9), give_back(3, at=9)):
+        story.when(late).then_nothing_happened()
+
+
+def test_more_than_was_ever_sold_is_not_returned() -> None:
+    keeper.given().when(take_back(3)).then_nothing_happened()
+    keeper.given(restock(10)).when(take_back(3)).then_nothing_happened()
 
 
 # Forgetting
@@ -324,6 +376,7 @@ MESSAGES: tuple[StockMessage, ...] = (
     *(ask(quantity, order=order) for quantity, order in zip((1, 2, 3), ORDERS, strict=True)),
     *(give_back(quantity, order=order) for quantity, order in zip((1, 2, 3), ORDERS, strict=True)),
     *(sell(quantity, order=order) for quantity, order in zip((1, 2, 3), ORDERS, strict=True)),
+    *(take_back(quantity, order=order) for quantity, order in zip((1, 2, 3), ORDERS, strict=True)),
     restock(2, name="monday"),
     restock(3, name="tuesday"),
 )
@@ -345,6 +398,8 @@ def test_whatever_comes_in_whatever_order_nothing_is_negative_and_nothing_is_los
 ) -> None:
     shelf = Shelf()
     for number, message in enumerate(messages):
+        if isinstance(message, RequestInventoryReturn) and message.order_id not in shelf.holds:
+            continue  # only an order that was completed is taken back
         shelf, _ = run_keeper(shelf, replace(message, recorded_at=moment(number / 10)))
         assert_sound(shelf)
 

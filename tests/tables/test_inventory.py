@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.delivery.batch import Batch
-from models.commands import RequestInventory, RequestInventorySale
+from models.commands import RequestInventory, RequestInventoryReturn, RequestInventorySale
 from models.events import InventoryRestocked
 from models.messages import derive_id
 from models.stock import FORGET_AFTER, StockMessage, keep
@@ -47,3 +47,22 @@ def test_a_sale_that_is_read_long_after_its_time_is_counted_and_its_row_forgotte
     forgotten = [record["key"] for record in records if record["value"] is None]
     assert forgotten == [b"hold/mug/early"]
     assert keys.index(b"item/mug") < len(keys) - 1 - keys[::-1].index(b"hold/mug/early")
+
+
+def test_a_line_that_is_returned_before_the_mark_of_its_sale_is_forgotten_keeps_its_row(
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
+    batch = Batch(())
+    process(
+        batch,
+        message(InventoryRestocked, timedelta(), quantity=5),
+        message(RequestInventory, timedelta(), order_id="back", quantity=1),
+        message(RequestInventory, timedelta(), order_id="sold", quantity=1),
+        message(RequestInventorySale, timedelta(seconds=1), order_id="back", quantity=1),
+        message(RequestInventorySale, timedelta(seconds=1), order_id="sold", quantity=1),
+        message(RequestInventoryReturn, timedelta(seconds=2), order_id="back", quantity=1),
+        message(RequestInventory, LONG, order_id="late", quantity=1),
+    )
+    (records,) = batch.rows().values()
+    assert [record["key"] for record in records if record["value"] is None] == [b"hold/mug/sold"]

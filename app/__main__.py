@@ -66,7 +66,11 @@ def simulator(
     ] = None,
     bind: Annotated[str, typer.Option(help="Listen on this address.")] = "127.0.0.1",
 ) -> None:
-    """Run the simulated payment provider over HTTP, until Ctrl-C."""
+    """Run the simulated payment provider over HTTP, until Ctrl-C.
+
+    What fails is ordered by the token of a charge; all refunds fail from `PUT /faults/refunds` with
+    `{"failing": true}` on, until the same with `false`.
+    """
     from app import simulator as provider  # noqa: PLC0415  # other commands need no HTTP server
 
     provider.run(port=port, ledger=ledger, bind=bind)

@@ -33,6 +33,9 @@ KEY_HEADER = "Idempotency-Key"
 
 SLOW_S = 1.0
 FLAKY_FAILURES = 2
+REFUND_FAILURES = 7
+"""More than a worker makes attempts in a row, as the settings have it: it has to come back to it."""
+
 SECOND_ANSWER_S = 0.02
 """After the client took the first answer and gave the connection back to its pool, before it forgot it."""
 
@@ -51,7 +54,7 @@ _KEY = TypeAdapter(Key)
 
 
 class Token(StrEnum):
-    """Name what a token orders; any other is declined as `unknown_token`. Refunds don't heed tokens."""
+    """Name what a token orders; any other is declined as `unknown_token`."""
 
     OK = "tok_ok"
     DECLINED = "tok_declined"
@@ -59,6 +62,7 @@ class Token(StrEnum):
     TIMEOUT = "tok_timeout"  # charges, but never answers a POST
     FLAKY = "tok_flaky"  # 503 twice, then completes
     DUPLICATE = "tok_duplicate"  # answers twice
+    REFUND_FLAKY = "tok_refund_flaky"  # completes; its refund is 503 seven times, then completes
 
 
 _TOKENS = frozenset(Token)
@@ -81,6 +85,12 @@ class RefundRequest(_Body):
 
     charge: Key
     amount: Amount
+
+
+class RefundFaults(_Body):
+    """Say whether refunds fail, all of them, from now on."""
+
+    failing: bool
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -293,6 +303,7 @@ def create_app(ledger: Ledger) -> web.Application:
             web.get("/charges", provider.list_entries),
             web.get("/charges/{key}", provider.find_charge),
             web.get("/refunds/{key}", provider.find_refund),
+            web.put("/faults/refunds", provider.switch_refunds),
         ]
     )
     return app
@@ -337,6 +348,7 @@ class _Provider:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._failed: Counter[str] = Counter()
+        self._refunds_fail = False
         self._stopping = asyncio.Event()
 
     async def stop(self, _: web.Application) -> None:
@@ -354,8 +366,16 @@ class _Provider:
         return response
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
+        key = _key(request)
         wanted = RefundRequest.model_validate_json(await _body(request))
-        return _answer(request, self._ledger.refund(_key(request), wanted), HTTPStatus.CREATED)
+        if self._ledger.find("refund", key) is None:
+            self._trouble_before_refund(key, wanted)
+        return _answer(request, self._ledger.refund(key, wanted), HTTPStatus.CREATED)
+
+    async def switch_refunds(self, request: web.Request) -> web.StreamResponse:
+        faults = RefundFaults.model_validate_json(await _body(request))
+        self._refunds_fail = faults.failing
+        return web.json_response(faults.model_dump())
 
     async def list_entries(self, _: web.Request) -> web.StreamResponse:
         return web.json_response({"entries": to_builtins(self._ledger.entries)})
@@ -380,9 +400,21 @@ class _Provider:
     async def _trouble_before(self, key: str, token: str) -> None:
         if token == Token.SLOW:
             await asyncio.sleep(SLOW_S)
-        if token == Token.FLAKY and self._failed[key] < FLAKY_FAILURES:
+        if token == Token.FLAKY:
+            self._fail(key, FLAKY_FAILURES, token)
+
+    def _trouble_before_refund(self, key: str, wanted: RefundRequest) -> None:
+        if self._refunds_fail:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered for all refunds; try again")
+        charge = self._ledger.find("charge", wanted.charge)
+        if charge is not None and charge.token == Token.REFUND_FLAKY:
+            self._fail(key, REFUND_FAILURES, charge.token)
+
+    def _fail(self, key: str, times: int, token: str) -> None:
+        """Fail so many times for this key, then no more."""
+        if self._failed[key] < times:
             self._failed[key] += 1
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "ordered by tok_flaky; try again")
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"ordered by {token}; try again")
         del self._failed[key]
 
     async def _trouble_after(self, request: web.Request, response: web.StreamResponse, token: str) -> None:

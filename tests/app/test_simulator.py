@@ -195,6 +195,34 @@ async def test_a_refund_key_used_for_another_refund_is_a_conflict(provider: Prov
     assert (await refund(provider, amount=300))[0] == 409
 
 
+async def test_tok_refund_flaky_completes_and_its_refund_fails_seven_times_and_then_completes(
+    provider: Provider, ledger: Ledger
+) -> None:
+    assert (await charge(provider, token=Token.REFUND_FLAKY))[0] == 201
+    assert [(await refund(provider))[0] for _ in range(9)] == [503] * 7 + [201, 201]
+    assert [entry.kind for entry in ledger.entries] == ["charge", "refund"]
+
+
+async def test_while_they_are_to_fail_all_new_refunds_do_and_those_made_are_found(
+    provider: Provider, ledger: Ledger
+) -> None:
+    for key in ("order-1", "order-2"):
+        await charge(provider, key)
+    await refund(provider)
+    async with provider.put("/faults/refunds", json={"failing": True}) as reply:
+        assert (reply.status, await reply.json()) == (200, {"failing": True})
+    assert [(await refund(provider, "refund-order-2", "order-2"))[0] for _ in range(3)] == [503] * 3
+    assert (await refund(provider))[0] == 201
+    assert len(ledger.entries) == 3
+    async with provider.put("/faults/refunds", json={"failing": False}):
+        assert (await refund(provider, "refund-order-2", "order-2"))[0] == 201
+
+
+async def test_a_switch_without_a_position_is_refused(provider: Provider) -> None:
+    async with provider.put("/faults/refunds", json={}) as reply:
+        assert reply.status == 422
+
+
 async def test_the_listing_tells_everything_about_each_entry_in_order(provider: Provider) -> None:
     await charge(provider)
     await charge(provider, "order-2", token=Token.DECLINED)

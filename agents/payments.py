@@ -3,21 +3,31 @@
 from functools import partial
 
 from app.calls import Calls
+from app.delays import Delays
 from app.delivery.batches import Batches
 from app.gateway import HttpGateway
 from app.main import app, delivery
+from app.partitions import partition_of
 from app.settings import current
 from models import commands
-from models.payment import Answer, Payment, PaymentStatus, Reminder, decide, evolve
+from models.payment import Answer, Payment, PaymentStatus, RefundDelayed, Reminder, decide, evolve
 from tables.payments import find_open, find_untold, load_payment, save_payment, state
 
 gateway = HttpGateway(current().payment)
 
 
+def tell_delay(news: RefundDelayed) -> None:
+    """Have the payment take in that its refund was asked for in vain."""
+    delivery.answer("payments", partition_of(news.order_id.encode(), current().partitions), news)
+
+
+delays = Delays(gateway.refund, tell_delay)
+
+
 async def ask(payment: Payment) -> Answer:
     """Ask the provider for what the payment's intent calls for."""
     if payment.status is PaymentStatus.REFUNDING:
-        return await gateway.refund(payment)
+        return await delays.refund(payment)
     return await gateway.charge(payment)
 
 
@@ -52,3 +62,4 @@ def take_up() -> None:
 async def drop_calls(*_: object, **__: object) -> None:
     """Let go of the calls under way: the partitions' next owner makes them again, with the same keys."""
     await calls.cancel()
+    delays.forget()

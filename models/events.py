@@ -136,6 +136,12 @@ class PaymentFailed(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_FAILED")
     reason: str
 
 
+class PaymentRefundDelayed(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_REFUND_DELAYED"):
+    """The charge has not been given back so far; the provider is asked for it again and again."""
+
+    version: Literal[1] = 1
+
+
 class PaymentRefunded(AboutOrder, frozen=True, kw_only=True, tag="PAYMENT_REFUNDED"):
     """The charge was given back in full."""
 

@@ -53,6 +53,7 @@ class PaymentKnown(StrEnum):
     AWAITED = "AWAITED"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    REFUND_DELAYED = "REFUND_DELAYED"
     REFUNDED = "REFUNDED"
 
 

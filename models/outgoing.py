@@ -74,9 +74,9 @@ def request_payment(order: Order) -> RequestPayment:
 def request_refund(order: Order) -> RequestPaymentRefund:
     """Ask for the charge to be given back; while it is not known to be there, for none to be made."""
     # Two ids, for both may be sent: the first means nothing to a payment that is under way.
-    known = () if order.payment is PaymentKnown.COMPLETED else (order.payment,)
+    awaited = (order.payment,) if order.payment is PaymentKnown.AWAITED else ()
     return RequestPaymentRefund(
-        **_envelope(order, RequestPaymentRefund.type, *known),
+        **_envelope(order, RequestPaymentRefund.type, *awaited),
         order_id=order.order_id,
         amount=order.total,
         currency=order.currency,

@@ -9,7 +9,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from models.commands import RequestPayment, RequestPaymentRefund
-from models.events import PaymentCompleted, PaymentFailed, PaymentRefunded
+from models.events import PaymentCompleted, PaymentFailed, PaymentRefundDelayed, PaymentRefunded
 from models.messages import Envelope, Message, derive_id
 from models.value import Value
 
@@ -59,20 +59,28 @@ Answer = Charged | Declined | Refunded
 """What the provider may say; `reference` is its id for it, or its reason. A time-out is no answer."""
 
 
+class RefundDelayed(Value, frozen=True, kw_only=True):
+    """Be what the worker finds that asked for a refund in vain: it is not made, and is asked for again."""
+
+    order_id: str
+    at: datetime
+
+
 class Reminder(Value, frozen=True, kw_only=True):
     """Be a repeat made by the worker itself: what the payment has to say may not have been said."""
 
     order_id: str
 
 
-PaymentInput = RequestPayment | RequestPaymentRefund | Answer | Reminder
+PaymentInput = RequestPayment | RequestPaymentRefund | Answer | RefundDelayed | Reminder
 """What a payment listens to."""
 
 
 class Payment(Value, frozen=True, kw_only=True):
     """Be the state of one order's payment; `amount` in minor units, the order id is the key at the provider.
 
-    `settled_at` is when the status was entered; `reference` is what the provider called its last answer.
+    `settled_at` is when the status was entered; `reference` is what the provider called its last answer;
+    `delayed_since` is when a refund was first asked for in vain.
     """
 
     order_id: str
@@ -84,11 +92,17 @@ class Payment(Value, frozen=True, kw_only=True):
     settled_at: datetime
     status: PaymentStatus = PaymentStatus.CHARGING
     reference: str = ""
+    delayed_since: datetime | None = None
 
     @property
     def open(self) -> bool:
         """Tell whether the provider has still to be called."""
         return self.status in OPEN
+
+    @property
+    def refund_delayed(self) -> bool:
+        """Tell whether a refund is under way that was asked for in vain at least once."""
+        return self.status is PaymentStatus.REFUNDING and self.delayed_since is not None
 
 
 AWAITED_IN: Mapping[type[PaymentInput], frozenset[PaymentStatus | None]] = MappingProxyType(
@@ -98,6 +112,7 @@ AWAITED_IN: Mapping[type[PaymentInput], frozenset[PaymentStatus | None]] = Mappi
         Declined: frozenset({PaymentStatus.CHARGING}),
         RequestPaymentRefund: frozenset({None, PaymentStatus.COMPLETED}),
         Refunded: frozenset({PaymentStatus.REFUNDING}),
+        RefundDelayed: frozenset({PaymentStatus.REFUNDING}),
         Reminder: frozenset(),
     }
 )
@@ -120,6 +135,8 @@ def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
         case RequestPaymentRefund():
             refunding = _move(payment, PaymentStatus.REFUNDING, event.at, payment.reference)
             after = replace(refunding, causation_id=event.event_id)
+        case RefundDelayed():
+            after = replace(payment, delayed_since=event.at) if payment.delayed_since is None else payment
         case RequestPayment() | Reminder():  # awaited only where there is no payment yet, and nowhere
             after = payment
         case _:
@@ -128,10 +145,12 @@ def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
 
 
 def decide(payment: Payment) -> tuple[Message, ...]:
-    """Return what the payment's status has to say, from the state alone; an open intent says nothing yet."""
+    """Return what the payment's status has to say, from the state alone; an open charge says nothing yet."""
     match payment.status:
-        case PaymentStatus.CHARGING | PaymentStatus.REFUNDING:
+        case PaymentStatus.CHARGING:
             return ()
+        case PaymentStatus.REFUNDING:
+            return () if payment.delayed_since is None else (_delayed(payment, payment.delayed_since),)
         case PaymentStatus.COMPLETED:
             return (
                 PaymentCompleted(
@@ -162,6 +181,12 @@ def decide(payment: Payment) -> tuple[Message, ...]:
             )
         case _:
             assert_never(payment.status)
+
+
+def _delayed(payment: Payment, since: datetime) -> PaymentRefundDelayed:
+    envelope = _envelope(payment, PaymentRefundDelayed.type)
+    envelope["occurred_at"] = since
+    return PaymentRefundDelayed(**envelope, order_id=payment.order_id)
 
 
 def _begin(event: PaymentInput) -> Payment | None:

@@ -26,6 +26,7 @@ from models.events import (
     OrderTimedOut,
     PaymentCompleted,
     PaymentFailed,
+    PaymentRefundDelayed,
     PaymentRefunded,
 )
 from models.messages import AboutStock, Message, derive_id
@@ -39,6 +40,7 @@ OrderEvent = (
     | InventoryReturned
     | PaymentCompleted
     | PaymentFailed
+    | PaymentRefundDelayed
     | PaymentRefunded
     | OrderCancelRequested
     | OrderRefundRequested
@@ -58,6 +60,7 @@ AWAITED_IN: Mapping[type[OrderEvent], frozenset[OrderStatus | None]] = MappingPr
         InventoryReturned: frozenset({OrderStatus.REFUNDING}),
         PaymentCompleted: frozenset({OrderStatus.INVENTORY_DEDUCTED}) | _COMPENSATED,
         PaymentFailed: frozenset({OrderStatus.INVENTORY_DEDUCTED}) | _COMPENSATED,
+        PaymentRefundDelayed: _COMPENSATED | {OrderStatus.REFUNDING},
         PaymentRefunded: _COMPENSATED | {OrderStatus.REFUNDING},
         OrderCancelRequested: _BEFORE_PAID,
         OrderRefundRequested: frozenset({OrderStatus.COMPLETED}),
@@ -79,15 +82,17 @@ _LINE_MOVES: Mapping[type[OrderEvent], tuple[frozenset[LineStatus], LineStatus]]
     }
 )
 _OUTSTANDING = frozenset({PaymentKnown.UNKNOWN, PaymentKnown.AWAITED})
+_UNREFUNDED = frozenset({PaymentKnown.AWAITED, PaymentKnown.COMPLETED})
+_OWED = _UNREFUNDED | {PaymentKnown.REFUND_DELAYED}
 _PAYMENT_MOVES: Mapping[type[OrderEvent], tuple[frozenset[PaymentKnown], PaymentKnown]] = MappingProxyType(
     {
         PaymentCompleted: (_OUTSTANDING, PaymentKnown.COMPLETED),
         PaymentFailed: (_OUTSTANDING, PaymentKnown.FAILED),
-        PaymentRefunded: (frozenset({PaymentKnown.AWAITED, PaymentKnown.COMPLETED}), PaymentKnown.REFUNDED),
+        PaymentRefundDelayed: (_UNREFUNDED, PaymentKnown.REFUND_DELAYED),
+        PaymentRefunded: (_OWED, PaymentKnown.REFUNDED),
     }
 )
 _HOLDS = frozenset({LineStatus.REQUESTED, LineStatus.DEDUCTED})
-_OWED = frozenset({PaymentKnown.AWAITED, PaymentKnown.COMPLETED})
 
 
 def evolve(order: Order | None, event: OrderEvent) -> Order | None:
@@ -99,7 +104,7 @@ def evolve(order: Order | None, event: OrderEvent) -> Order | None:
     match event:
         case InventoryDeducted() | InventoryInsufficient() | InventoryReleased() | InventoryReturned():
             after = _move_line(order, event)
-        case PaymentCompleted() | PaymentFailed() | PaymentRefunded():
+        case PaymentCompleted() | PaymentFailed() | PaymentRefundDelayed() | PaymentRefunded():
             after = _move_payment(order, event)
         case OrderCancelRequested():
             after = _call_off(order)
@@ -166,6 +171,8 @@ def _concerns(event: OrderEvent, message: Message, order: Order) -> bool:
             return isinstance(message, AboutStock) and message.sku == event.sku
         case PaymentCompleted() | PaymentFailed() | PaymentRefunded():
             return isinstance(message, RequestPayment | RequestPaymentRefund)
+        case PaymentRefundDelayed():  # it asks for nothing, and would be said again to whoever asks again
+            return False
         case OrderCreated() | OrderCancelRequested() | OrderRefundRequested() | OrderTimedOut():
             return message.causation_id == order.entered_by
         case _:
@@ -202,7 +209,9 @@ def _move_line(
     return order if lines == order.lines else replace(order, lines=lines)
 
 
-def _move_payment(order: Order, event: PaymentCompleted | PaymentFailed | PaymentRefunded) -> Order:
+def _move_payment(
+    order: Order, event: PaymentCompleted | PaymentFailed | PaymentRefundDelayed | PaymentRefunded
+) -> Order:
     sources, target = _PAYMENT_MOVES[type(event)]
     return replace(order, payment=target) if order.payment in sources else order
 

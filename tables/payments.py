@@ -55,6 +55,11 @@ def find_open() -> Iterator[tuple[int, Payment]]:
                 yield partition, payment
 
 
+def count_delayed_refunds() -> int:
+    """Return how many refunds of this worker's partitions were asked for in vain, and are asked for again."""
+    return sum(payment.refund_delayed for _, payment in find_open())
+
+
 def find_untold() -> Iterator[tuple[int, str]]:
     """Yield the order ids of this worker's partitions whose payments may not have said what they have to."""
     for partition in sorted(state.partitions()):

@@ -16,10 +16,12 @@ from models.events import OrderCreated
 from models.order import Order
 from models.stock import StockItem
 from tables import inventory, orders
+from tables.payments import count_delayed_refunds
 
 __all__ = [
     "Moving",
     "NotHere",
+    "count_delayed_refunds",
     "find_item",
     "find_items",
     "find_order",

@@ -1,13 +1,16 @@
 """Refunds over HTTP: the money is given back once, the stock is there again, and the order says so."""
 
 import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
-from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.shop import Shop, item, new_sku, order, until
 from tests.e2e.system import System
-from tests.e2e.test_cancel import paying
+from tests.e2e.test_cancel import charged, paying
 from tests.e2e.test_saga import charges_of
 
 
@@ -82,3 +85,61 @@ async def test_a_refunded_order_is_not_cancelled(shop: Shop) -> None:
 @pytest.mark.parametrize("order_id", ["no-such-order", "01890000-0000-7000-8000-000000000000"])
 async def test_an_unknown_order_can_not_be_refunded(shop: Shop, order_id: str) -> None:
     assert (await shop.refund(order_id))[0] == 404
+
+
+async def delayed(shop: Shop, order_id: str) -> None:
+    """Wait until the order's timeline says that its refund is delayed."""
+    await until(lambda: shop.timeline(order_id), lambda types: "PAYMENT_REFUND_DELAYED" in types)
+
+
+@asynccontextmanager
+async def failing_refunds(session: aiohttp.ClientSession, system: System) -> AsyncIterator[None]:
+    """Have every refund fail meanwhile."""
+
+    async def switch(*, failing: bool) -> None:
+        url = f"{system.provider_url}/faults/refunds"
+        async with session.put(url, json={"failing": failing}) as answer:
+            assert answer.status == 200
+
+    await switch(failing=True)
+    try:
+        yield
+    finally:
+        await switch(failing=False)
+
+
+async def test_a_refund_that_fails_for_a_while_shows_in_the_timeline_and_is_made_once(
+    shop: Shop, session: aiohttp.ClientSession, system: System
+) -> None:
+    sku = new_sku()
+    await shop.restock(sku, 1)
+    order_id = (await shop.buy(order(item(sku), token="tok_refund_flaky")))["order_id"]
+    assert (await shop.refund(order_id))[0] == 202
+    assert (await shop.settled(order_id))["status"] == "REFUNDED"
+    assert await charges_of(session, system, order_id) == ["charge", "refund"]
+    timeline = await shop.timeline(order_id)
+    assert timeline[-3:] == ["PAYMENT_REFUND_DELAYED", "PAYMENT_REFUNDED", "ORDER_REFUNDED"]
+
+
+async def test_a_refund_that_fails_for_ever_is_retried_for_ever_also_by_a_worker_that_was_killed(
+    shop: Shop, session: aiohttp.ClientSession, system: System, worker: str
+) -> None:
+    sku = new_sku()
+    await shop.restock(sku, 2)
+    bought = (await shop.buy(order(item(sku))))["order_id"]
+    async with failing_refunds(session, system):
+        unpaid = await paying(shop, sku, token="tok_timeout")
+        await charged(session, system, unpaid)
+        assert (await shop.cancel(unpaid))[0] == 202
+        assert (await shop.refund(bought))[0] == 202
+        for order_id in (bought, unpaid):
+            await delayed(shop, order_id)
+        assert await shop.counters(sku) == (2, 0, 0), "the stock waits for no money"
+        await system.restart(worker, signal.SIGKILL)
+        await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
+        states = [(await shop.get(f"/orders/{order_id}"))[1]["status"] for order_id in (bought, unpaid)]
+        assert states == ["REFUNDING", "CANCELLING"]
+    for order_id, end in ((bought, "REFUNDED"), (unpaid, "CANCELLED")):
+        assert (await shop.settled(order_id))["status"] == end
+        assert await charges_of(session, system, order_id) == ["charge", "refund"]
+        assert (await shop.timeline(order_id)).count("PAYMENT_REFUND_DELAYED") == 1

@@ -301,6 +301,13 @@ def refunded(amount: int = 1000, *, order: str = ORDER, at: float = 5) -> events
     )
 
 
+def refund_delayed(*, order: str = ORDER, at: float = 4.5) -> events.PaymentRefundDelayed:
+    """Return the news that the charge is not given back so far."""
+    return events.PaymentRefundDelayed(
+        **envelope(at, "PAYMENT_REFUND_DELAYED", order), recorded_at=moment(at), order_id=order
+    )
+
+
 def cancel_requested(*, order: str = ORDER, at: float = 3) -> events.OrderCancelRequested:
     """Return the customer's wish to cancel."""
     return events.OrderCancelRequested(

@@ -1,11 +1,22 @@
 import pytest
 from msgspec.structs import asdict
 
-from models.payment import Charged, Declined, Payment, PaymentInput, PaymentStatus, Refunded, evolve
+from models.payment import (
+    Charged,
+    Declined,
+    Payment,
+    PaymentInput,
+    PaymentStatus,
+    RefundDelayed,
+    Refunded,
+    evolve,
+)
 from tests.models.scenario import ORDER, charge, moment, payments, refund
 
 TAKEN = Charged(order_id=ORDER, reference="ch-1", at=moment(2))
 REFUSED = Declined(order_id=ORDER, reference="insufficient funds", at=moment(2))
+FAILED_ONCE = RefundDelayed(order_id=ORDER, at=moment(3.5))
+FAILED_AGAIN = RefundDelayed(order_id=ORDER, at=moment(3.8))
 RETURNED = Refunded(order_id=ORDER, reference="re-1", at=moment(4))
 
 
@@ -53,6 +64,28 @@ def test_a_refund_is_an_open_intent_first_and_told_when_done() -> None:
     story.when(refund()).then().and_in(PaymentStatus.REFUNDING)
     assert payment_after(charge(), TAKEN, refund()).open
     story.given(refund()).when(RETURNED).then("PAYMENT_REFUNDED").and_in(PaymentStatus.REFUNDED)
+
+
+def test_a_refund_that_fails_stays_open_and_says_so_with_the_time_of_its_first_failure() -> None:
+    story = payments.given(charge(), TAKEN, refund())
+    assert not payment_after(charge(), TAKEN, refund()).refund_delayed
+    (told,) = story.when(FAILED_ONCE).then("PAYMENT_REFUND_DELAYED").and_in(PaymentStatus.REFUNDING).messages
+    assert (told.occurred_at, told.causation_id) == (moment(3.5), refund().event_id)
+    again = story.given(FAILED_ONCE).when(FAILED_AGAIN).and_nothing_changed()
+    assert again.messages == (told,)
+    delayed = payment_after(charge(), TAKEN, refund(), FAILED_ONCE)
+    assert (delayed.open, delayed.refund_delayed) == (True, True)
+
+
+def test_a_delayed_refund_ends_as_any_other() -> None:
+    story = payments.given(charge(), TAKEN, refund(), FAILED_ONCE)
+    story.when(RETURNED).then("PAYMENT_REFUNDED").and_in(PaymentStatus.REFUNDED)
+    assert not payment_after(charge(), TAKEN, refund(), FAILED_ONCE, RETURNED).refund_delayed
+
+
+@pytest.mark.parametrize("history", [(charge(),), (charge(), TAKEN), (charge(), TAKEN, refund(), RETURNED)])
+def test_only_a_refund_that_is_under_way_is_delayed(history: tuple[PaymentInput, ...]) -> None:
+    payments.given(*history).when(FAILED_ONCE).and_nothing_changed()
 
 
 def test_an_open_refund_still_knows_the_charge_that_it_gives_back() -> None:
@@ -122,7 +155,9 @@ def test_a_refund_asked_for_before_the_charge_has_the_late_request_charge_nothin
     assert not payment_after(refund(), charge()).open
 
 
-@pytest.mark.parametrize("answer", [TAKEN, REFUSED, RETURNED], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "answer", [TAKEN, REFUSED, RETURNED, FAILED_ONCE], ids=lambda each: type(each).__name__
+)
 def test_an_answer_about_an_unknown_payment_does_nothing(answer: PaymentInput) -> None:
     payments.given().when(answer).then_nothing_happened()
 

@@ -24,12 +24,13 @@ class End(NamedTuple):
     refunded: bool
 
 
-def begin(*, approved: bool) -> World:
+def begin(*, approved: bool, refund_failures: int = 0) -> World:
     """Return a world with one order that has just been placed."""
     world = World()
     world.append(restock(1))
     world.drain()
     world.approved[ONE] = approved
+    world.refund_failures[ONE] = refund_failures
     world.append(created(("A", 1), order=ONE))
     return world
 
@@ -62,6 +63,7 @@ def place_of(world: World) -> tuple[object, ...]:
         world.shelves["A"].counts,
         ONE in world.charged,
         ONE in world.refunded,
+        world.refund_failures[ONE],
         frozenset((log, len(records), world.read[log]) for log, records in world.logs.items()),
     )
 
@@ -96,8 +98,11 @@ def run_all(world: World) -> Counter[End]:
     return ends
 
 
-def test_in_every_interleaving_the_order_is_sold_and_charged_or_cancelled_and_not_left_charged() -> None:
-    assert set(run_all(begin(approved=True))) == {
+@pytest.mark.parametrize("failures", [0, 2])
+def test_in_every_interleaving_the_order_is_sold_and_charged_or_cancelled_and_not_left_charged(
+    failures: int,
+) -> None:
+    assert set(run_all(begin(approved=True, refund_failures=failures))) == {
         End(OrderStatus.COMPLETED, charged=True, refunded=False),
         End(OrderStatus.CANCELLED, charged=True, refunded=True),
         End(OrderStatus.CANCELLED, charged=False, refunded=False),

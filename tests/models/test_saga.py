@@ -20,6 +20,7 @@ from tests.models.scenario import (
     moment,
     orders,
     paid,
+    refund_delayed,
     refund_requested,
     refunded,
     released,
@@ -38,6 +39,7 @@ REFUNDING = OrderStatus.REFUNDING
 REFUNDED = OrderStatus.REFUNDED
 
 REFUND = "PAYMENT_REFUND_REQUESTED"
+REFUND_WISH = "ORDER_REFUND_REQUESTED"
 
 ENDED_WELL = (
     "ORDER_COMPLETED",
@@ -279,6 +281,38 @@ def test_only_a_completed_order_is_refunded(history: tuple[OrderEvent, ...]) -> 
     orders.given(*history).when(refund_requested()).and_nothing_changed()
 
 
+@pytest.mark.parametrize(
+    "history",
+    [
+        (created(), deducted(), paid(), refund_requested()),
+        (created(), deducted(), cancel_requested(), paid()),
+        (created(), deducted(), timed_out(), released(), paid()),
+    ],
+    ids=["refunding", "cancelling", "cancelled"],
+)
+def test_a_refund_that_fails_at_first_shows_in_the_timeline_once_and_holds_up_nothing(
+    history: tuple[OrderEvent, ...],
+) -> None:
+    story = orders.given(*history)
+    assert story.state is not None
+    story.when(refund_delayed(at=9)).then().and_in(story.state.status, story.state.reason)
+    again = story.given(refund_delayed(at=9), refund_delayed(at=9))
+    assert again.state is not None
+    assert [(step.type, step.at) for step in again.state.history].count(
+        ("PAYMENT_REFUND_DELAYED", moment(9))
+    ) == 1
+    done = again.given(refunded(at=11), returned() if history[-1].type == REFUND_WISH else released())
+    assert done.state is not None
+    assert done.state.settled
+    done.when(refund_delayed(at=12)).then().and_nothing_changed()
+
+
+def test_a_delayed_refund_is_still_asked_for_by_whoever_asks_what_is_due() -> None:
+    story = orders.given(created(), deducted(), paid(), refund_requested(), refund_delayed(at=9))
+    first = only(orders.given(created(), deducted(), paid()).when(refund_requested()), REFUND)
+    assert only(story.when(refund_requested(at=20)), REFUND) == first
+
+
 def test_an_order_that_is_being_refunded_can_not_be_cancelled() -> None:
     story = orders.given(created(), deducted(), paid(), refund_requested())
     story.when(cancel_requested(at=9)).and_nothing_changed()
@@ -408,6 +442,7 @@ def test_a_repeated_creation_asks_only_for_what_is_unanswered() -> None:
         released(),
         paid(),
         declined(),
+        refund_delayed(),
         refunded(),
         returned(),
         cancel_requested(),
@@ -552,6 +587,7 @@ EVENTS: tuple[OrderEvent, ...] = (
     released("B", 2),
     paid(),
     declined(),
+    refund_delayed(),
     refunded(),
     returned("A"),
     returned("B", 2),

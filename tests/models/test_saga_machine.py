@@ -38,10 +38,11 @@ class Orders(RuleBasedStateMachine):
         self.world.append(restock(4, name="first"))
         self.world.drain()
 
-    @rule(order_id=order_ids, basket=baskets, approved=st.booleans())
-    def place(self, order_id: str, basket: dict[str, int], approved: bool) -> None:  # noqa: FBT001
+    @rule(order_id=order_ids, basket=baskets, approved=st.booleans(), failures=st.integers(0, 2))
+    def place(self, order_id: str, basket: dict[str, int], approved: bool, failures: int) -> None:  # noqa: FBT001
         if not self.world.logs["ORDER_CREATED", order_id]:
             self.world.approved[order_id] = approved
+            self.world.refund_failures[order_id] = failures
             order = created(*basket.items(), order=order_id)
             self.world.append(replace(order, occurred_at=self.world.now, event_id=order_id))
 
@@ -137,6 +138,7 @@ class Life:
         basket = {sku: self.draw.randint(1, 2) for sku in self.draw.sample(SKUS, self.draw.randint(1, 2))}
         order_id = f"order-{len(self.world.approved)}"
         self.world.approved[order_id] = self.draw.random() < 0.7
+        self.world.refund_failures[order_id] = self.draw.choice([0, 0, 1, 3])
         order = created(*basket.items(), order=order_id)
         self.world.append(replace(order, occurred_at=self.world.now))
 

@@ -5,7 +5,7 @@ interleaving of the topics, and makes it last in the order of delivery: rows, co
 messages, offset. It may die between any two of these.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -81,6 +81,7 @@ class World:
         self.shelves: dict[str, Shelf] = {}
         self.payments: dict[str, payment.Payment] = {}
         self.approved: dict[str, bool] = {}
+        self.refund_failures: Counter[str] = Counter()
         self.charged: set[str] = set()
         self.refunded: set[str] = set()
         self.left_pending: dict[str, datetime] = {}
@@ -92,7 +93,16 @@ class World:
         twin.now, twin.patience = self.now, self.patience
         twin.logs.update({log: [*records] for log, records in self.logs.items()})
         twin.charged, twin.refunded = {*self.charged}, {*self.refunded}
-        for name in ("read", "orders", "shelves", "payments", "approved", "left_pending", "payloads"):
+        for name in (
+            "read",
+            "orders",
+            "shelves",
+            "payments",
+            "approved",
+            "refund_failures",
+            "left_pending",
+            "payloads",
+        ):
             getattr(twin, name).update(getattr(self, name))
         return twin
 
@@ -264,8 +274,11 @@ class World:
         if done:
             self.read.update(positions)
 
-    def _answer(self, order_id: str, paying: payment.Payment) -> payment.Answer:
+    def _answer(self, order_id: str, paying: payment.Payment) -> payment.Answer | payment.RefundDelayed:
         self.now += INSTANT
+        if paying.status is payment.PaymentStatus.REFUNDING and self.refund_failures[order_id] > 0:
+            self.refund_failures[order_id] -= 1
+            return payment.RefundDelayed(order_id=order_id, at=self.now)
         if paying.status is payment.PaymentStatus.REFUNDING:
             self.refunded.add(order_id)
             return payment.Refunded(order_id=order_id, reference="re", at=self.now)

@@ -2,10 +2,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.delivery.batch import Batch
 from models.payment import Payment, PaymentStatus
-from tables.payments import coder, find_open, find_untold, save_payment
+from tables.payments import coder, count_delayed_refunds, find_open, find_untold, save_payment
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -80,3 +81,21 @@ def test_whatever_a_crash_keeps_of_a_batch_no_open_payment_is_lost(
     for record in records:
         kept[record["key"]] = record["value"]
         assert kept[b"open/one"] is not None or not coder.decode(kept[b"payment/one"]).open
+
+
+def test_refunds_that_were_asked_for_in_vain_are_counted_until_they_are_made(monkeypatch: Any) -> None:
+    batch = Batch(())
+    refunding = payment("under way", PaymentStatus.REFUNDING)
+    delayed = [replace(payment(name, PaymentStatus.REFUNDING), delayed_since=AT) for name in ("one", "two")]
+    made = replace(payment("made", PaymentStatus.REFUNDED), delayed_since=AT)
+    for each in (refunding, *delayed, made, payment("charging", PaymentStatus.CHARGING)):
+        save_payment(batch, 0, each)
+    (records,) = batch.rows().values()
+    rows = {record["key"]: record["value"] for record in records if record["value"] is not None}
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+    monkeypatch.setattr("app.delivery.state.State.get", lambda _, __, key: rows.get(key))
+    monkeypatch.setattr(
+        "app.delivery.state.State.scan",
+        lambda _, __, prefix: [row for row in rows.items() if row[0].startswith(prefix)],
+    )
+    assert count_delayed_refunds() == 2

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
 from tests.e2e.system import System
 from tests.e2e.test_saga import charges_of
-from tests.e2e.test_workers import owners_of
+from tests.e2e.test_workers import all_here, owners_of
 
 RACERS = 120
 LONGEST_S = 2.0
@@ -172,5 +172,4 @@ async def test_any_worker_takes_the_wish(system: System, session: aiohttp.Client
         assert answer["order_id"] == order_id
         assert (await shop.settled(order_id))["status"] == ("CANCELLED" if status == 202 else "COMPLETED")
     assert await asyncio.to_thread(second.stop) == 0
-    for path in paths:
-        await until(lambda path=path: shop.get(path), lambda found: found[0] == 200)  # type: ignore[misc]
+    await all_here(shop, paths)

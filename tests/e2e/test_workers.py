@@ -1,6 +1,7 @@
 import asyncio
 import signal
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -91,7 +92,14 @@ async def test_two_workers_answer_alike_for_what_either_owns(
     assert {owner[0] for owner in owners} == {shop.url, url}, "one worker owned it all: nothing was forwarded"
 
     assert await asyncio.to_thread(second.stop) == 0
+    await all_here(shop, paths)
     assert (await shop.buy(order(item(skus[0]))))["status"] == "COMPLETED"
+
+
+async def all_here(shop: Shop, paths: list[str]) -> None:
+    """Wait until the one worker that is left answers for everything, also to the tests that follow."""
+    for path in paths:
+        await until(partial(shop.get, path), lambda answer: answer[0] == 200)
 
 
 async def owners_of(session: aiohttp.ClientSession, path: str, urls: tuple[str, ...]) -> list[str]:

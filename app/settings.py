@@ -35,6 +35,7 @@ class WebSettings(_Group):
     accept_timeout_ms: Milliseconds = 5_000
     forward_timeout_ms: Milliseconds = 2_000
     appear_timeout_ms: Milliseconds = 2_000
+    max_lag_ms: Milliseconds = 10_000
     retry_after_s: Count = 1
 
 

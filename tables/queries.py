@@ -21,6 +21,7 @@ from tables.payments import count_delayed_refunds
 __all__ = [
     "Moving",
     "NotHere",
+    "behind_s",
     "count_delayed_refunds",
     "find_item",
     "find_items",
@@ -96,6 +97,11 @@ def may_appear(order_id: str) -> bool:
 def orders_lag(order_id: str) -> int:
     """Return how many accepted orders of this order's partition have not been taken in yet."""
     return delivery.lag(OrderCreated.type, _routes.partition_of(order_id))
+
+
+def behind_s() -> float:
+    """Return how late this worker works on what it is sent, in seconds."""
+    return delivery.behind_s()
 
 
 def item_owner(sku: str) -> URL | None:

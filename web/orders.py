@@ -16,7 +16,7 @@ from tables import queries
 from web.accepting import accept
 from web.answers import accepted, json_answer
 from web.forwarding import forward, moving
-from web.problems import Problem, later
+from web.problems import Problem, later, too_much
 from web.requests import NoQuery, OrderQuery, PlaceOrder, read_body, read_query
 from web.routes import get, post
 
@@ -27,6 +27,7 @@ _settings = current().web
 async def place_order(request: web.Request) -> web.StreamResponse:
     """Accept an order: 202 once Kafka has it."""
     read_query(request, NoQuery)
+    _require_room()
     wish = await read_body(request, PlaceOrder)
     order_id = str(uuid_utils.uuid7())
     created_at = datetime.now(UTC)
@@ -86,6 +87,20 @@ def _unknown(order_id: str) -> Problem:
             "accepted orders are still being taken in, this one may be among them", _settings.retry_after_s
         )
     return Problem(HTTPStatus.NOT_FOUND, f"there is no order {order_id!r}")
+
+
+def _require_room() -> None:
+    """Refuse an order that would have to wait for longer than customers should.
+
+    Raises:
+        Problem: 429 while this worker is too far behind.
+    """
+    behind_s = queries.behind_s()
+    if behind_s * 1000 > _settings.max_lag_ms:
+        raise too_much(
+            f"orders are being worked on {behind_s:.0f} s late: no more are accepted until that is less",
+            _settings.retry_after_s,
+        )
 
 
 def _created(wish: PlaceOrder, order_id: str, created_at: datetime) -> OrderCreated:

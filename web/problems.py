@@ -51,6 +51,12 @@ def later(detail: str, retry_after_s: int, **extra: Any) -> Problem:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, **extra)
 
 
+def too_much(detail: str, retry_after_s: int) -> Problem:
+    """Return the problem that says: more than can be worked on, try again."""
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=headers)
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with a problem document whatever goes wrong, and keep the details of bugs to the log."""

@@ -19,6 +19,7 @@ from app.delivery.codec import MessageDecoder, Undecodable
 from app.delivery.committing import Means, commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
+from app.delivery.lag import Lag
 from app.delivery.lease import NotHeld
 from app.delivery.source import Arrived, Source
 
@@ -61,6 +62,7 @@ class Batches:
         self._partitions: frozenset[int] = frozenset()
         self._taking: asyncio.Future[Arrived] | None = None
         self._in_hand: Batch | None = None
+        self._lag = Lag()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -71,6 +73,11 @@ class Batches:
         await self._finish()
         self._in_hand = self._again.popleft() if self._again else await self._collect()
         return self._in_hand
+
+    @property
+    def behind_s(self) -> float:
+        """Return how old the records are that are in hand, or were a moment ago, in seconds."""
+        return self._lag.now()
 
     def answer(self, partition: int, message: Any) -> None:
         """Put an answer from outside into the stream.
@@ -119,6 +126,7 @@ class Batches:
                 self._in_hand = None
         if not self._again:
             self._idle.set()
+            self._lag.done()
 
     async def _commit(self, batch: Batch) -> None:
         try:
@@ -163,7 +171,8 @@ class Batches:
         if self._taking is not None and self._taking.done():
             epoch, records = self._taking.result()
             self._taking = None
-            if epoch == self._source.epoch:
+            if epoch == self._source.epoch and records:
+                self._lag.take(records[0].timestamp()[1] / 1000)
                 yield from map(self._input, records)
 
     def _input(self, record: Message) -> Input:

@@ -35,12 +35,16 @@ Stage = Callable[[Batches], Awaitable[None]]
 
 
 class Running(NamedTuple):
-    """Be a stage at work: the topics that it reads, and what it has for its own."""
+    """Be a stage at work: the topics that it reads, and what it has for its own.
+
+    `waits_outside` where it begins something outside, for which its records may have to wait.
+    """
 
     reads: tuple[str, ...]
     source: Source
     producer: StageProducer
     batches: Batches
+    waits_outside: bool
 
 
 class Edges(NamedTuple):
@@ -87,16 +91,15 @@ class Delivery:
         While `room` is not set it is given answers alone: what it began outside is bounded, and the rest
         waits in Kafka. Without it there is always room.
         """
-        if room is None:
-            room = asyncio.Event()
-            room.set()
+        always = asyncio.Event()
+        always.set()
 
         def declare(stage: Stage) -> Stage:
             topics = tuple(message.type for message in reads)
             topic = self._app.topic(*topics, key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
-                await self._run(stage, topics, room)
+                await self._run(stage, topics, room or always, waits_outside=room is not None)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -117,6 +120,14 @@ class Delivery:
         ends = (stage.source.end(tp) for stage in self._running.values() if topic in stage.reads)
         end = next(ends, None)
         return 1 if end is None else max(0, end - self.progress.reached(tp))
+
+    def behind_s(self) -> float:
+        """Return how late the stages work on what they are sent, in seconds.
+
+        One that waits for others outside does not count: its records are in Kafka for as long as that takes.
+        """
+        stages = (stage for stage in self._running.values() if not stage.waits_outside)
+        return max((stage.batches.behind_s for stage in stages), default=0.0)
 
     async def reaches_broker(self) -> bool:
         """Tell whether Kafka answers this worker."""
@@ -158,14 +169,16 @@ class Delivery:
             await commit()
             await asyncio.gather(*(each.revoke() for each in running))
 
-    async def _run(self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event) -> None:
+    async def _run(
+        self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event, *, waits_outside: bool
+    ) -> None:
         source = self._edges.source(self.settings, stage.__name__)
         producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
         means = Means(producer, self.progress, self.ownership, reach)
         batches = Batches(source, means, self._decode, bounds)
-        self._running[stage.__name__] = Running(reads, source, producer, batches)
+        self._running[stage.__name__] = Running(reads, source, producer, batches, waits_outside)
         try:
             await self._supervise(stage, batches)
         finally:

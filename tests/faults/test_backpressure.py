@@ -1,0 +1,45 @@
+"""More orders than a worker can work on: refused with 429 before they are too late, and none is lost."""
+
+import asyncio
+
+import aiohttp
+
+from tests.e2e.shop import Shop, item, new_sku, order, until
+from tests.e2e.system import System
+from tests.e2e.test_workers import all_of
+
+STOCK = 100_000
+WAVES = 400
+WAVE = 25
+
+
+async def test_orders_that_would_be_late_are_refused_and_the_others_settle(
+    patient: System, http: aiohttp.ClientSession, port: int
+) -> None:
+    worker, url = await patient.worker(port, {"ORDERS_WEB__MAX_LAG_MS": "50"})
+    shop, sku = Shop(http, url), new_sku()
+    await shop.restock(sku, STOCK)
+    accepted: list[str] = []
+    refused: list[tuple[str, str]] = []
+
+    async def place() -> None:
+        async with http.post(f"{url}/orders", json=order(item(sku))) as answer:
+            document = await answer.json(content_type=None)
+            if answer.status == 202:
+                accepted.append(document["order_id"])
+            else:
+                assert answer.status == 429, document
+                refused.append((answer.headers["Retry-After"], document["detail"]))
+
+    for _ in range(WAVES):
+        await asyncio.gather(*(place() for _ in range(WAVE)))
+        if refused:
+            break
+    assert refused, "void: the worker was never late"
+    assert refused[0][0] == "1"
+    assert "late" in refused[0][1]
+    settled = await all_of([shop.settled(order_id) for order_id in accepted])
+    assert {one["status"] for one in settled} == {"COMPLETED"}
+    assert await shop.counters(sku) == (STOCK - len(accepted), 0, len(accepted))
+    await until(lambda: shop.post("/orders", order(item(sku))), lambda answer: answer[0] == 202)
+    assert await asyncio.to_thread(worker.stop) == 0

@@ -61,6 +61,14 @@ class PaymentSettings(_Group):
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 500
 
 
+class SagaSettings(_Group):
+    """How long an order may wait."""
+
+    pending_ms: Milliseconds = 30_000
+    paying_ms: Milliseconds = 120_000
+    compensating_ms: Milliseconds = 60_000
+
+
 class KafkaSettings(_Group):
     """How topics are made and how the worker keeps its place in the group."""
 
@@ -96,6 +104,7 @@ class Settings(BaseSettings):
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = "text"
     web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
+    saga: SagaSettings = SagaSettings()
     payment: PaymentSettings = PaymentSettings()
     kafka: KafkaSettings = KafkaSettings()
     delivery: DeliverySettings = DeliverySettings()

@@ -102,6 +102,7 @@ class World:
         for start in range(0, len(waiting), count):
             self.clock_ms += 1
             self.rows.now.clear()
+            self.rows.afterwards.clear()
             with self.cost(topic, "decode"):
                 messages = [decode(*record, self.clock_ms) for record in waiting[start : start + count]]
             yield messages
@@ -123,12 +124,17 @@ class Machine(NamedTuple):
 
     load: Callable[[Batch, int, str], Any]
     evolve: Callable[[Any, Any], Any]
-    save: Callable[[Batch, int, Any], None]
+    save: Callable[[Batch, int, Any, Any], None]
     respond: Callable[[Any, Any, Any], tuple[Message, ...]]
 
 
 ORDERS = Machine(load_order, saga.evolve, save_order, saga.respond)
-PAYMENTS = Machine(load_payment, payment.evolve, save_payment, lambda _, after, __: payment.decide(after))
+PAYMENTS = Machine(
+    load_payment,
+    payment.evolve,
+    lambda batch, partition, _, after: save_payment(batch, partition, after),
+    lambda _, after, __: payment.decide(after),
+)
 
 
 def run_orders(world: World, topic: str) -> None:
@@ -170,9 +176,9 @@ def _fold(world: World, about: str, machine: Machine, inputs: list[Any]) -> None
     with world.cost(about, "evolve"):
         afters = [machine.evolve(*pair) for pair in zip(befores, inputs, strict=True)]
     with world.cost(about, "save"):
-        for after in afters:
+        for before, after in zip(befores, afters, strict=True):
             if after is not None:
-                machine.save(rows, 0, after)
+                machine.save(rows, 0, before, after)
     with world.cost(about, "decide"):
         said = [machine.respond(*each) for each in zip(befores, afters, inputs, strict=True)]
     world.send(about, said)

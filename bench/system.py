@@ -34,6 +34,8 @@ START_S = 60.0
 FLUSH_S = 60.0
 LOOK_EVERY_S = 0.1
 POLL_EVERY = 10_000
+PATIENCE_MS = "3600000"
+"""How long an order may wait; more than any scenario takes."""
 
 
 class Cpu(NamedTuple):
@@ -217,6 +219,9 @@ class System:
             "ORDERS_DATA_DIR": str(self._folder),
             "ORDERS_WORKER_ID": "bench",
             "ORDERS_CONFIG": os.fspath(ROOT / "faust.yml"),
+            # A backlog is made on purpose here, and is no reason to cancel what waits in it.
+            "ORDERS_SAGA__PENDING_MS": PATIENCE_MS,
+            "ORDERS_SAGA__PAYING_MS": PATIENCE_MS,
         }
         return Command("worker", "--web-port", port, log=self._logs / "worker.log", environment=environment)
 

@@ -49,9 +49,10 @@ class OrderRefundRequested(AboutOrder, frozen=True, kw_only=True, tag="ORDER_REF
 
 
 class OrderTimedOut(AboutOrder, frozen=True, kw_only=True, tag="ORDER_TIMED_OUT"):
-    """The order waited longer than its status allows."""
+    """The order waited longer than allowed in the status that the event `entered_by` led it into."""
 
     version: Literal[1] = 1
+    entered_by: str
 
 
 class OrderCompleted(AboutOrder, frozen=True, kw_only=True, tag="ORDER_COMPLETED"):

@@ -1,5 +1,7 @@
 """What an order sends: each message made from the order's state alone, the same each time."""
 
+from datetime import datetime
+
 from models.commands import (
     RequestInventory,
     RequestInventoryRelease,
@@ -15,6 +17,7 @@ from models.events import (
     OrderCompleted,
     OrderLine,
     OrderRefunded,
+    OrderTimedOut,
 )
 from models.messages import Envelope, derive_id
 from models.order import Line, Order, PaymentKnown
@@ -80,6 +83,18 @@ def request_refund(order: Order) -> RequestPaymentRefund:
         order_id=order.order_id,
         amount=order.total,
         currency=order.currency,
+    )
+
+
+def timed_out(order: Order, at: datetime) -> OrderTimedOut:
+    """Announce that the order has waited too long in its status, the same however often it is found out."""
+    return OrderTimedOut(
+        event_id=derive_id(OrderTimedOut.type, order.order_id, order.entered_by),
+        occurred_at=at,
+        correlation_id=order.correlation_id,
+        causation_id=order.entered_by,
+        order_id=order.order_id,
+        entered_by=order.entered_by,
     )
 
 

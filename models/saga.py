@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from models import outgoing
 from models.commands import RequestPayment, RequestPaymentRefund
+from models.deadlines import Overdue
 from models.events import (
     InventoryDeducted,
     InventoryInsufficient,
@@ -47,6 +48,9 @@ OrderEvent = (
     | OrderTimedOut
 )
 """What an order listens to."""
+
+OrderInput = OrderEvent | Overdue
+"""What its agent is given: events, and what its timer finds, which is no event yet."""
 
 _BEFORE_PAID = frozenset({OrderStatus.PENDING, OrderStatus.INVENTORY_DEDUCTED})
 _COMPENSATED = frozenset({OrderStatus.CANCELLING, OrderStatus.CANCELLED})
@@ -95,8 +99,10 @@ _PAYMENT_MOVES: Mapping[type[OrderEvent], tuple[frozenset[PaymentKnown], Payment
 _HOLDS = frozenset({LineStatus.REQUESTED, LineStatus.DEDUCTED})
 
 
-def evolve(order: Order | None, event: OrderEvent) -> Order | None:
+def evolve(order: Order | None, event: OrderInput) -> Order | None:
     """Return the order after the event; the very same object where the event does not count."""
+    if isinstance(event, Overdue):
+        return order
     if order is None:
         return _open(event) if isinstance(event, OrderCreated) else None
     if order.status not in AWAITED_IN[type(event)]:
@@ -111,8 +117,7 @@ def evolve(order: Order | None, event: OrderEvent) -> Order | None:
         case OrderRefundRequested():
             after = replace(order, status=OrderStatus.REFUNDING)
         case OrderTimedOut():
-            paying = order.status is OrderStatus.INVENTORY_DEDUCTED
-            after = _cancel(order, CancelReason.PAYMENT_TIMEOUT if paying else CancelReason.SAGA_TIMEOUT)
+            after = _time_out(order, event)
         case OrderCreated():  # awaited only where there is no order yet
             return order
         case _:
@@ -142,7 +147,7 @@ def decide(order: Order) -> tuple[Message, ...]:
             assert_never(order.status)
 
 
-def respond(before: Order | None, after: Order | None, event: OrderEvent) -> tuple[Message, ...]:
+def respond(before: Order | None, after: Order | None, event: OrderInput) -> tuple[Message, ...]:
     """Return what to send after an event: what became due by it, and on a repeat the same once more.
 
     A repeat means that what the event made due may never have been sent. The event that led into a status is
@@ -152,6 +157,8 @@ def respond(before: Order | None, after: Order | None, event: OrderEvent) -> tup
     """
     if after is None:
         return ()
+    if isinstance(event, Overdue):
+        return _heed(after, event)
     due = decide(after)
     if before is None or before.status is not after.status:
         return tuple(message for message in due if message.causation_id == event.event_id)
@@ -165,6 +172,19 @@ def respond(before: Order | None, after: Order | None, event: OrderEvent) -> tup
     return tuple(message for message in due if message.event_id not in sent)
 
 
+def _heed(order: Order, finding: Overdue) -> tuple[Message, ...]:
+    """Time the order out where that counts, else ask again for what it waits for; nothing if it moved on."""
+    if order.entered_by != finding.entered_by or order.settled:
+        return ()
+    if order.status in AWAITED_IN[OrderTimedOut]:
+        return (outgoing.timed_out(order, finding.at),)
+    return tuple(
+        message
+        for message in decide(order)
+        if order.status is OrderStatus.CANCELLING or message.causation_id == order.entered_by
+    )
+
+
 def _concerns(event: OrderEvent, message: Message, order: Order) -> bool:
     match event:
         case InventoryDeducted() | InventoryInsufficient() | InventoryReleased() | InventoryReturned():
@@ -173,8 +193,10 @@ def _concerns(event: OrderEvent, message: Message, order: Order) -> bool:
             return isinstance(message, RequestPayment | RequestPaymentRefund)
         case PaymentRefundDelayed():  # it asks for nothing, and would be said again to whoever asks again
             return False
-        case OrderCreated() | OrderCancelRequested() | OrderRefundRequested() | OrderTimedOut():
+        case OrderCreated() | OrderCancelRequested() | OrderRefundRequested():
             return message.causation_id == order.entered_by
+        case OrderTimedOut():  # about a status that the order has left, it comes too late for anything
+            return event.entered_by == order.entered_by == message.causation_id
         case _:
             assert_never(event)
 
@@ -221,6 +243,13 @@ def _call_off(order: Order) -> Order:
     if order.status is OrderStatus.INVENTORY_DEDUCTED:
         order = replace(order, payment=PaymentKnown.AWAITED)
     return _cancel(order, CancelReason.CUSTOMER_REQUEST)
+
+
+def _time_out(order: Order, event: OrderTimedOut) -> Order:
+    if event.entered_by != order.entered_by:
+        return order
+    paying = order.status is OrderStatus.INVENTORY_DEDUCTED
+    return _cancel(order, CancelReason.PAYMENT_TIMEOUT if paying else CancelReason.SAGA_TIMEOUT)
 
 
 def _cancel(order: Order, reason: CancelReason) -> Order:

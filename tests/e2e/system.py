@@ -29,6 +29,7 @@ class System:
     bootstrap: str
     provider_url: str
     workers: dict[int, Command] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
     async def worker(
         self, port: int | None = None, environment: Mapping[str, str] | None = None
@@ -59,4 +60,5 @@ class System:
             "ORDERS_DATA_DIR": str(self.folder / "data"),
             "ORDERS_PAYMENT__URL": self.provider_url,
             "ORDERS_PAYMENT__TIMEOUT_MS": "1500",
+            **self.settings,
         }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, Self, TypeVar
 
-from models import commands, events, payment, saga, stock
+from models import commands, deadlines, events, payment, saga, stock
 from models.messages import AboutStock, Envelope, Message, derive_id
 from models.order import Order, OrderStatus
 
@@ -106,7 +106,7 @@ class Scenario(Generic[State, Input]):
         return Outcome(self.state, after, messages)
 
 
-def run_saga(order: Order | None, event: saga.OrderEvent) -> Reaction[Order | None]:
+def run_saga(order: Order | None, event: saga.OrderInput) -> Reaction[Order | None]:
     """React as the orders agent does."""
     after = saga.evolve(order, event)
     return after, saga.respond(order, after, event)
@@ -181,7 +181,7 @@ class Grammar(Generic[State, Input]):
         return self._blank.given(*inputs)
 
 
-orders: Grammar[Order | None, saga.OrderEvent] = Grammar(run_saga, None)
+orders: Grammar[Order | None, saga.OrderInput] = Grammar(run_saga, None)
 payments: Grammar[payment.Payment | None, payment.PaymentInput] = Grammar(run_payment, None)
 keeper: Grammar[Shelf, stock.StockMessage] = Grammar(run_keeper, Shelf())
 tidy_keeper: Grammar[Shelf, stock.StockMessage] = Grammar(run_tidy_keeper, Shelf())
@@ -322,11 +322,22 @@ def refund_requested(*, order: str = ORDER, at: float = 7) -> events.OrderRefund
     )
 
 
-def timed_out(*, order: str = ORDER, at: float = 3) -> events.OrderTimedOut:
-    """Return the timer's word that the order waited too long."""
+def timed_out(
+    entered: saga.OrderEvent | None = None, *, order: str = ORDER, at: float = 3
+) -> events.OrderTimedOut:
+    """Return the timer's word that the order waited too long where the event led it; of none, when new."""
+    entered_by = (entered or created(order=order)).event_id
     return events.OrderTimedOut(
-        **envelope(at, "ORDER_TIMED_OUT", order, str(at)), recorded_at=moment(at), order_id=order
+        **envelope(at, "ORDER_TIMED_OUT", order, entered_by),
+        recorded_at=moment(at),
+        order_id=order,
+        entered_by=entered_by,
     )
+
+
+def overdue(entered: saga.OrderEvent, *, order: str = ORDER, at: float = 99) -> deadlines.Overdue:
+    """Return the timer's finding that the order waits for too long where the event led it."""
+    return deadlines.Overdue(order_id=order, entered_by=entered.event_id, at=moment(at))
 
 
 def restock(

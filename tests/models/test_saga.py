@@ -1,4 +1,5 @@
 from itertools import permutations
+from typing import cast
 
 import pytest
 from hypothesis import given as any_of
@@ -19,6 +20,7 @@ from tests.models.scenario import (
     insufficient,
     moment,
     orders,
+    overdue,
     paid,
     refund_delayed,
     refund_requested,
@@ -177,12 +179,12 @@ def test_a_pending_order_can_be_called_off(event: OrderEvent, reason: CancelReas
 
 def test_a_paying_order_that_times_out_is_called_off() -> None:
     story = orders.given(created(), deducted())
-    story.when(timed_out()).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(
+    story.when(timed_out(deducted())).then("INVENTORY_RELEASE_REQUESTED A x1").and_in(
         CANCELLING, CancelReason.PAYMENT_TIMEOUT
     )
-    story.given(timed_out()).when(released()).then(*ended_badly(CancelReason.PAYMENT_TIMEOUT)).and_in(
-        CANCELLED, CancelReason.PAYMENT_TIMEOUT
-    )
+    story.given(timed_out(deducted())).when(released()).then(
+        *ended_badly(CancelReason.PAYMENT_TIMEOUT)
+    ).and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
 
 
 def test_a_paying_order_that_its_customer_cancels_calls_its_payment_back() -> None:
@@ -218,10 +220,9 @@ def test_the_second_request_of_a_refund_has_an_id_of_its_own() -> None:
     assert first.event_id != second.event_id
 
 
-@pytest.mark.parametrize("event", [cancel_requested(at=9), timed_out(at=9)], ids=["customer", "timer"])
-def test_a_completed_order_can_not_be_called_off(event: OrderEvent) -> None:
+def test_a_completed_order_can_not_be_called_off() -> None:
     story = orders.given(created(), deducted(), paid())
-    story.when(event).then(*ENDED_WELL).and_nothing_changed()
+    story.when(cancel_requested(at=9)).then(*ENDED_WELL).and_nothing_changed()
 
 
 def test_the_first_reason_to_cancel_stays() -> None:
@@ -231,7 +232,78 @@ def test_the_first_reason_to_cancel_stays() -> None:
 
 def test_the_timer_has_a_cancelling_order_send_again_what_it_waits_for() -> None:
     story = orders.given(created(("A", 1), ("B", 2)), cancel_requested(), released("A"))
-    story.when(timed_out(at=60)).then("INVENTORY_RELEASE_REQUESTED B x2").and_nothing_changed()
+    story.when(timed_out(cancel_requested(), at=60)).then(
+        "INVENTORY_RELEASE_REQUESTED B x2"
+    ).and_nothing_changed()
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (created(), deducted()),
+        (created(), deducted(), paid()),
+        (created(), deducted(), declined()),
+        (created(), insufficient()),
+    ],
+    ids=["paying", "completed", "cancelling", "cancelled"],
+)
+def test_a_time_out_about_a_status_that_the_order_has_left_does_nothing(
+    history: tuple[OrderEvent, ...],
+) -> None:
+    orders.given(*history).when(timed_out(created(), at=9)).then_nothing_happened()
+
+
+def test_a_time_out_that_comes_again_after_it_has_cancelled_the_order_has_the_same_sent_again() -> None:
+    story = orders.given(created(), deducted())
+    once = story.when(timed_out(deducted()))
+    again = story.given(timed_out(deducted())).when(timed_out(deducted())).and_nothing_changed()
+    assert once.messages == again.messages != ()
+
+
+# What the timer finds
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ((created(),), ("ORDER_TIMED_OUT",)),
+        ((created(), deducted()), ("ORDER_TIMED_OUT",)),
+        ((created(), deducted(), declined()), ("INVENTORY_RELEASE_REQUESTED A x1",)),
+    ],
+    ids=["pending", "paying", "cancelling"],
+)
+def test_an_order_found_overdue_is_timed_out_or_has_what_it_waits_for_sent_again(
+    history: tuple[OrderEvent, ...], said: tuple[str, ...]
+) -> None:
+    orders.given(*history).when(overdue(history[-1])).then(*said).and_nothing_changed()
+
+
+@pytest.mark.parametrize(
+    ("history", "found"),
+    [
+        ((), created()),
+        ((created(), deducted()), created()),
+        ((created(), deducted(), declined()), deducted()),
+        ((created(), deducted(), paid()), paid()),
+        ((created(), insufficient()), insufficient()),
+    ],
+    ids=["unknown", "pending before", "paying before", "completed", "cancelled"],
+)
+def test_a_finding_about_an_order_that_has_moved_on_does_nothing(
+    history: tuple[OrderEvent, ...], found: OrderEvent
+) -> None:
+    orders.given(*history).when(overdue(found)).then_nothing_happened()
+
+
+def test_however_often_an_order_is_found_overdue_it_is_one_and_the_same_event() -> None:
+    story = orders.given(created(), deducted())
+    once, twice = (story.when(overdue(deducted())).messages for _ in range(2))
+    assert once == twice
+    assert asdict(once[0])["entered_by"] == once[0].causation_id == deducted().event_id
+    pending = orders.given(created()).when(overdue(created())).messages
+    assert pending[0].event_id != once[0].event_id
+    orders.given(created(), deducted()).when(cast("OrderEvent", pending[0])).then_nothing_happened()
+    story.when(cast("OrderEvent", once[0])).and_in(CANCELLING, CancelReason.PAYMENT_TIMEOUT)
 
 
 # The way back from a sale
@@ -286,7 +358,7 @@ def test_only_a_completed_order_is_refunded(history: tuple[OrderEvent, ...]) -> 
     [
         (created(), deducted(), paid(), refund_requested()),
         (created(), deducted(), cancel_requested(), paid()),
-        (created(), deducted(), timed_out(), released(), paid()),
+        (created(), deducted(), timed_out(deducted()), released(), paid()),
     ],
     ids=["refunding", "cancelling", "cancelled"],
 )
@@ -351,7 +423,7 @@ def test_the_timeline_of_a_refund_tells_the_sale_and_what_became_of_it() -> None
 
 
 def test_a_payment_that_completes_after_the_cancellation_is_refunded_once() -> None:
-    story = orders.given(created(), deducted(), timed_out(), released())
+    story = orders.given(created(), deducted(), timed_out(deducted()), released())
     late = story.when(paid())
     late.then("PAYMENT_REFUND_REQUESTED 1000 EUR").and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
     settled = story.given(paid())
@@ -374,7 +446,7 @@ def test_a_payment_that_completes_while_cancelling_is_refunded_before_the_order_
 
 
 def test_a_payment_declined_after_the_cancellation_calls_for_nothing() -> None:
-    story = orders.given(created(), deducted(), timed_out(), released())
+    story = orders.given(created(), deducted(), timed_out(deducted()), released())
     story.when(declined()).then().and_in(CANCELLED, CancelReason.PAYMENT_TIMEOUT)
 
 
@@ -497,7 +569,7 @@ def test_all_messages_of_one_order_have_ids_of_their_own() -> None:
         created(("A", 1), ("B", 2)),
         deducted("A"),
         deducted("B", 2),
-        timed_out(),
+        timed_out(deducted("B", 2)),
         released("A"),
         released("B"),
     )
@@ -568,7 +640,7 @@ def test_the_last_step_of_the_timeline_has_the_id_of_what_was_announced() -> Non
 
 
 def test_what_arrives_late_and_counts_stands_in_the_timeline_after_the_end() -> None:
-    order = order_after(created(), deducted(), timed_out(), released(), paid(), refunded())
+    order = order_after(created(), deducted(), timed_out(deducted()), released(), paid(), refunded())
     assert [step.type for step in order.history[-3:]] == [
         "ORDER_CANCELLED",
         "PAYMENT_COMPLETED",
@@ -594,6 +666,7 @@ EVENTS: tuple[OrderEvent, ...] = (
     cancel_requested(),
     refund_requested(),
     timed_out(),
+    timed_out(deducted("A")),
 )
 
 

@@ -1,11 +1,13 @@
 from collections import deque
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import get_args
 
 import pytest
 from msgspec.structs import fields, replace
 
 from models import catalogue, commands, events
+from models.deadlines import Limits, Overdue, deadline
 from models.messages import AboutOrder, AboutStock, Message
 from models.order import SETTLED, Order, OrderStatus
 from models.payment import AWAITED_IN as PAYMENT_AWAITED_IN
@@ -71,6 +73,7 @@ def alphabet(*skus: str) -> tuple[OrderEvent, ...]:
         cancel_requested(),
         refund_requested(),
         timed_out(),
+        *(timed_out(deducted(sku)) for sku in skus),
         created(*((sku, 1) for sku in skus)),
     )
 
@@ -145,8 +148,15 @@ def test_every_order_that_is_not_settled_has_something_to_send() -> None:
 
 def test_the_timer_cancels_or_moves_on_every_order_that_waits() -> None:
     for order in ORDERS:
-        _, said = run_saga(order, timed_out(at=99))
-        assert said, f"the timer has nothing to say to {shape(order)}"
+        found = Overdue(order_id=order.order_id, entered_by=order.entered_by, at=moment(99))
+        _, said = run_saga(order, found)
+        assert bool(said) is not order.settled, f"the timer says {said} to {shape(order)}"
+
+
+def test_every_status_that_waits_has_a_deadline_and_no_other() -> None:
+    limits = Limits(pending=timedelta(1), paying=timedelta(1), compensating=timedelta(1))
+    with_one = {order.status for order in ORDERS if deadline(order, limits) is not None}
+    assert with_one == set(OrderStatus) - SETTLED
 
 
 def test_from_every_order_that_is_not_settled_some_way_leads_to_an_end() -> None:

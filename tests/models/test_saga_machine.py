@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from models.order import OrderStatus
 from models.stock import SKEW
-from tests.models.scenario import cancel_requested, created, refund_requested, restock, timed_out
+from tests.models.scenario import cancel_requested, created, refund_requested, restock
 from tests.models.world import Death, Fate, World
 
 ORDERS = ("one", "two", "three")
@@ -61,7 +61,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(order_id=order_ids)
     def time_out(self, order_id: str) -> None:
-        self.world.append(timed_out(order=order_id))
+        self.world.time_out(order_id)
 
     @rule(order_id=order_ids, fate=fates)
     def run_orders(self, order_id: str, fate: Fate) -> None:
@@ -148,8 +148,10 @@ class Life:
 
     def call_off(self) -> None:
         for order_id in self.draw.sample(list(self.world.approved), min(1, len(self.world.approved))):
-            call = self.draw.choice([cancel_requested, timed_out])
-            self.world.append(call(order=order_id))
+            if self.draw.random() < 0.5:
+                self.world.time_out(order_id)
+            else:
+                self.world.append(cancel_requested(order=order_id))
 
     def want_back(self) -> None:
         sold = [key for key, order in self.world.orders.items() if order.status is OrderStatus.COMPLETED]

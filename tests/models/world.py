@@ -16,6 +16,7 @@ from msgspec import structs
 
 from models import payment, saga, stock
 from models.commands import RequestInventory, RequestPayment, RequestPaymentRefund
+from models.deadlines import Overdue
 from models.events import (
     AnalyticsEvent,
     InventoryReleased,
@@ -114,6 +115,14 @@ class World:
         log = (message.type, message.key)
         ahead = self.spread if hash_of(log) % 2 else timedelta()
         self.logs[log].append(structs.replace(message, recorded_at=self.now + ahead))
+
+    def time_out(self, order_id: str) -> None:
+        """Let the timer find the order overdue, as it stands."""
+        order = self.orders.get(order_id)
+        if order is not None:
+            found = Overdue(order_id=order_id, entered_by=order.entered_by, at=order.entered_at)
+            for message in run_saga(order, found)[1]:
+                self.append(message)
 
     def repeat(self, log: Log, index: int) -> None:
         """Append a record of the log once more, as a producer does that did not hear the broker's answer."""

@@ -1,0 +1,111 @@
+"""The timer finds what waits too long, tells the orders agent, and leaves all else alone."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agents import deadlines
+from app.main import delivery
+from models.deadlines import Overdue
+from models.order import Order
+from tables.orders import due, limits
+from tests.models.scenario import created, deducted, moment, orders, paid
+
+ONE = b"order-1"
+LATE = moment(0) + limits.pending
+
+
+@pytest.fixture(autouse=True)
+def nothing_due() -> Iterator[None]:
+    """Begin and end with no order in memory."""
+    due.clear()
+    yield
+    due.clear()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any]]:
+    """Give all that is handed to the stages."""
+    found: list[tuple[str, int, Any]] = []
+    monkeypatch.setattr(delivery, "answer", lambda *answer: found.append(answer))
+    return found
+
+
+def holds(monkeypatch: pytest.MonkeyPatch, order: Order | None) -> None:
+    monkeypatch.setattr(deadlines, "find_waiting", lambda *_: order)
+
+
+def after(*events: Any) -> Order:
+    order = orders.given(*events).state
+    assert order is not None
+    return order
+
+
+def test_an_order_that_waits_too_long_is_handed_to_its_agent(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(monkeypatch, after(created()))
+    due.put(3, ONE, 0)
+    assert deadlines.look_at_some(LATE) == 1
+    assert told == [("orders", 3, Overdue(order_id="order-1", entered_by=created().event_id, at=LATE))]
+
+
+def test_an_order_that_was_handed_over_is_looked_at_again_until_it_is_settled(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(monkeypatch, after(created()))
+    due.put(3, ONE, 0)
+    deadlines.look_at_some(LATE)
+    assert deadlines.look_at_some(LATE + timedelta(seconds=1)) is None
+    assert deadlines.look_at_some(LATE + limits.pending) == 1
+    assert told[0] == told[1]
+    holds(monkeypatch, None)
+    assert deadlines.look_at_some(LATE + 3 * limits.pending) == 0
+    assert deadlines.look_at_some(LATE + timedelta(days=9)) is None
+
+
+def test_an_order_that_has_moved_on_in_time_is_looked_at_when_its_new_status_ends(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(monkeypatch, after(created(), deducted(at=20)))
+    due.put(0, ONE, 0)
+    assert deadlines.look_at_some(LATE) == 0
+    assert deadlines.look_at_some(moment(19) + limits.paying) is None
+    assert deadlines.look_at_some(moment(20) + limits.paying) == 1
+    assert [finding.entered_by for *_, finding in told] == [deducted().event_id]
+
+
+@pytest.mark.parametrize("order", [None, after(created(), deducted(), paid())], ids=["gone", "completed"])
+def test_an_order_that_waits_no_more_or_elsewhere_is_left_alone(
+    order: Order | None, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(monkeypatch, order)
+    due.put(0, ONE, 0)
+    assert deadlines.look_at_some(LATE) == 0
+    assert (told, due.held_bytes) == ([], 0)
+
+
+def test_only_some_orders_are_looked_at_between_two_turns_of_the_loop(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(monkeypatch, None)
+    for number in range(deadlines.MOST + 1):
+        due.put(0, str(number).encode(), 0)
+    looks = 0
+    while deadlines.look_at_some(LATE) is not None:
+        looks += 1
+    assert (looks, told) == (2, [])
+
+
+async def test_a_fault_while_looking_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[str] = []
+    monkeypatch.setattr(deadlines, "die", ends.append)
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("what?")
+
+    monkeypatch.setattr(deadlines, "look_at_some", fail)
+    await deadlines.keep()
+    assert ends == ["ZeroDivisionError('what?')"]

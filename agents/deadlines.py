@@ -3,12 +3,18 @@
 An order's time runs by the log's clock, and is up by this worker's. Where this one is ahead of the broker's,
 orders are timed out so much too early, where it is behind, too late; nothing else depends on it. What is
 found is compared with the order again by its agent, so a look may be as late as it likes.
+
+While the payment provider's breaker is open in this process, orders that pay are put off. What is known of
+the provider is known here alone: a worker that has just started knows nothing, and one that ran the orders
+stage without the payments stage would never put anything off.
 """
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 
+from app import providers
 from app.delivery.exits import die
 from app.main import app, delivery
 from models.deadlines import look
@@ -53,9 +59,15 @@ def look_at_some(now: datetime) -> int | None:
 
 
 def _look_at(partition: int, name: bytes, now: datetime) -> bool:
-    seen = look(find_waiting(partition, name), now, limits)
+    seen = look(find_waiting(partition, name), now, limits, _payable_since(now))
     if seen.finding is not None:
         delivery.answer("orders", partition, seen.finding)
     if seen.again is not None:
         due.put(partition, name, seen.again.timestamp())
     return seen.finding is not None
+
+
+def _payable_since(now: datetime) -> datetime | None:
+    """Return since when this process has called the payment provider freely, None where it always has."""
+    closed_for = providers.payment.closed_for()
+    return None if closed_for == math.inf else now - timedelta(seconds=closed_for)

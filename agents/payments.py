@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from app import providers
 from app.calls import Calls
 from app.delays import Delays
 from app.delivery.batches import Batches
@@ -13,7 +14,7 @@ from models import commands
 from models.payment import Answer, Payment, PaymentStatus, RefundDelayed, Reminder, decide, evolve
 from tables.payments import find_open, find_untold, load_payment, save_payment, state
 
-gateway = HttpGateway(current().payment)
+gateway = HttpGateway(current().payment, providers.payment)
 
 
 def tell_delay(news: RefundDelayed) -> None:
@@ -31,7 +32,7 @@ async def ask(payment: Payment) -> Answer:
     return await gateway.charge(payment)
 
 
-calls = Calls(ask, partial(delivery.answer, "payments"), current().payment)
+calls = Calls(ask, partial(delivery.answer, "payments"), current().payment, providers.payment)
 
 
 @delivery.stage(commands.RequestPayment, commands.RequestPaymentRefund, room=calls.room)

@@ -1,6 +1,6 @@
 """The payment provider as the payments stage sees it: charge, refund, and a time-out that is no failure."""
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPMethod, HTTPStatus
 from types import TracebackType
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.json import Decoder, encode
 from yarl import URL
 
+from app.breaker import Breaker, BreakerOpen
 from app.http_client import CallFailed, HttpClient, Reply
 from app.settings import PaymentSettings
 from models.payment import Charged, Declined, Payment, Refunded
@@ -22,6 +23,7 @@ LEAST_ATTEMPTS = 2
 
 _ANSWERED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PAYMENT_REQUIRED})
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_UNDER_WAY = HTTPStatus.CONFLICT
 _KEY_HEADER = KEY_HEADER.lower().encode()
 _SHOWN_BYTES = 500
 
@@ -30,8 +32,12 @@ class PaymentUnknown(Exception):  # noqa: N818  # names what is known, and that 
     """Say that no attempt learnt the outcome: keep the intent, and call again later."""
 
 
+class ProviderAway(PaymentUnknown):
+    """Say that no call was made, for the last ones failed: keep the intent until calls may be made again."""
+
+
 class GatewayRefused(Exception):  # noqa: N818  # the provider's word, not a fault of the call
-    """Say what the provider will never accept: a bug or a bad setting, not a decline."""
+    """Say what the provider does not accept: a bug or a bad setting, not a decline."""
 
 
 class PaymentGateway(Protocol):
@@ -42,7 +48,8 @@ class PaymentGateway(Protocol):
 
         Raises:
             PaymentUnknown: no clear answer; call again later.
-            GatewayRefused: calling again will not help.
+            ProviderAway: the same, and no call was made; call again when calls may be made.
+            GatewayRefused: calling again will not help, unless somebody does something about it.
         """
 
     async def refund(self, payment: Payment) -> Refunded:
@@ -50,6 +57,7 @@ class PaymentGateway(Protocol):
 
         Raises:
             PaymentUnknown: no clear answer; call again later.
+            ProviderAway: the same, and no call was made; call again when calls may be made.
             GatewayRefused: calling again will not help, as when there is no charge to give back.
         """
 
@@ -59,10 +67,12 @@ class HttpGateway:
 
     The key of a charge is the order id, the key of its refund `refund-` and the order id: a provider may
     have one space of keys for both. A call's time runs from when it is its turn, not while it waits for it.
+    The breaker hears of every call, of questions by key and of repeats too.
     """
 
-    def __init__(self, settings: PaymentSettings) -> None:
+    def __init__(self, settings: PaymentSettings, breaker: Breaker) -> None:
         self._settings = settings
+        self._breaker = breaker
         self._url = URL(settings.url)
         self._paths = {name: (self._url / name).raw_path for name in ("charges", "refunds")}
         self._client = HttpClient(
@@ -102,7 +112,7 @@ class HttpGateway:
 
     async def _settle(self, request: "_Request[A]") -> "A":
         try:
-            return _read(request, await self._send(request))
+            return await self._send(request)
         except _UNCLEAR as error:
             return await self._insist(request, error)
 
@@ -113,7 +123,7 @@ class HttpGateway:
                     if attempt.num == 1:
                         raise first  # was made already: nearly every call ends with it, and needs no retries
                     # Whatever went wrong before, were it a 503, is no proof that no money moved.
-                    return await self._find(request) or _read(request, await self._send(request))
+                    return await self._find(request) or await self._send(request)
         except _UNCLEAR as error:
             raise PaymentUnknown(f"{request}: no clear answer, the last was {error!r}") from error
         raise AssertionError("retries end with an answer or an error")
@@ -129,26 +139,48 @@ class HttpGateway:
             wait_jitter=backoff_s,
         )
 
-    async def _find(self, request: "_Request[A]") -> "A | None":
+    def _find(self, request: "_Request[A]") -> "Awaitable[A | None]":
         path = (self._url / request.path / request.key).raw_path
-        reply = await self._call(request, HTTPMethod.GET, path)
-        if reply.status == HTTPStatus.NOT_FOUND:
-            _check_header(request, reply)
-            return None
-        return _read(request, reply)
+        return self._call(request, HTTPMethod.GET, path, None, _read_found)
 
-    def _send(self, request: "_Request[A]") -> Awaitable[Reply]:
-        return self._call(request, HTTPMethod.POST, self._paths[request.path], encode(request.body))
+    def _send(self, request: "_Request[A]") -> "Awaitable[A]":
+        return self._call(request, HTTPMethod.POST, self._paths[request.path], encode(request.body), _read)
 
-    def _call(
-        self, request: "_Request[A]", method: HTTPMethod, path: str, json: bytes | None = None
-    ) -> Awaitable[Reply]:
+    async def _call(
+        self,
+        request: "_Request[A]",
+        method: HTTPMethod,
+        path: str,
+        json: bytes | None,
+        read: "Callable[[_Request[A], Reply], T]",
+    ) -> "T":
+        """Make one call, if calls may be made, and tell the breaker whether the provider is there."""
         if self._client.closed:
             raise PaymentUnknown("the gateway is closed")
-        return self._client.call(method, path, {KEY_HEADER: request.key}, json)
+        try:
+            call = self._breaker.begin()
+        except BreakerOpen:
+            raise ProviderAway(f"{request}: not called, for the provider does not answer") from None
+        try:
+            answer = read(request, await self._client.call(method, path, {KEY_HEADER: request.key}, json))
+        except (GatewayRefused, _UnderWay):  # it is there, and says so
+            self._breaker.succeed(call)
+            raise
+        except _UNCLEAR:
+            self._breaker.fail(call)
+            raise
+        except BaseException:
+            self._breaker.abandon(call)
+            raise
+        self._breaker.succeed(call)
+        return answer
 
 
 class _Unclear(Exception):  # noqa: N818  # what came is no answer, yet the money may have moved
+    pass
+
+
+class _UnderWay(_Unclear):  # the provider works on this very key, or it stands for something else: ask
     pass
 
 
@@ -179,6 +211,7 @@ class _Refund(_Answer, frozen=True):
 
 
 A = TypeVar("A", bound=_Answer)
+T = TypeVar("T")
 
 _CHARGE_ANSWER = Decoder(_Charge | _Decline)
 _REFUND_ANSWER = Decoder(_Refund)
@@ -214,9 +247,18 @@ def _read(request: _Request[A], reply: Reply) -> A:
     return answer
 
 
+def _read_found(request: _Request[A], reply: Reply) -> A | None:
+    if reply.status == HTTPStatus.NOT_FOUND:
+        _check_header(request, reply)
+        return None
+    return _read(request, reply)
+
+
 def _no_answer(request: _Request[A], reply: Reply) -> Exception:
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER:
         return _Unclear(f"status {reply.status}")
+    if reply.status == _UNDER_WAY:
+        return _UnderWay(f"status {reply.status}: {_shown(reply.body)}")
     return GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.body)}")
 
 

@@ -59,6 +59,10 @@ class PaymentSettings(_Group):
     backoff_ms: Milliseconds = 100
     backoff_max_ms: Milliseconds = 5_000
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 500
+    refused_backoff_ms: Milliseconds = 60_000
+    refused_backoff_max_ms: Milliseconds = 3_600_000
+    breaker_failures: Count = 10
+    breaker_pause_ms: Milliseconds = 5_000
 
 
 class SagaSettings(_Group):

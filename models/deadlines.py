@@ -55,8 +55,10 @@ def deadline(order: Order, limits: Limits) -> datetime | None:
             assert_never(order.status)
 
 
-def look(order: Order | None, now: datetime, limits: Limits) -> Look:
+def look(order: Order | None, now: datetime, limits: Limits, payable_since: datetime | None = None) -> Look:
     """Return whether the order is overdue, and when to look at it again.
+
+    The time to pay runs only from when payments can be made again: that is not the customer's fault.
 
     One that is overdue is looked at again when it has waited twice as long, so what is said of it comes ever
     more seldom, and nobody has to remember how often it was said.
@@ -64,8 +66,11 @@ def look(order: Order | None, now: datetime, limits: Limits) -> Look:
     at = None if order is None else deadline(order, limits)
     if order is None or at is None:
         return DONE
-    if now < at:
-        return Look(None, at)
+    put_off = at
+    if order.status is OrderStatus.INVENTORY_DEDUCTED and payable_since is not None:
+        put_off = max(at, payable_since + limits.paying)
+    if now < put_off:
+        return Look(None, put_off)
     finding = Overdue(order_id=order.order_id, entered_by=order.entered_by, at=at)
     return Look(finding, now + min(now - order.entered_at, LONGEST))
 

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from app import providers
 from app.main import delivery
 from app.settings import current
 from tables import queries
@@ -20,10 +21,13 @@ async def live(_request: web.Request) -> web.StreamResponse:
 
 @get("/health/ready")
 async def ready(_request: web.Request) -> web.StreamResponse:
-    """Answer 200 when partitions are assigned, recovered, and the broker can be reached; else 503."""
+    """Answer 200 when partitions are assigned, recovered, and the broker can be reached; else 503.
+
+    A provider that is away makes no worker unready: orders are accepted, and wait.
+    """
     retry_after_s = current().web.retry_after_s
     if not queries.is_ready():
         raise later("partitions are being assigned or recovered", retry_after_s)
     if not await delivery.reaches_broker():
         raise later(f"Kafka does not answer at {current().broker}", retry_after_s)
-    return json_answer({"status": "ready"}, HTTPStatus.OK)
+    return json_answer({"status": "ready", "providers": providers.find_states()}, HTTPStatus.OK)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from agents import deadlines
+from app import providers
+from app.breaker import Breaker
 from app.main import delivery
 from models.deadlines import Overdue
 from models.order import Order
@@ -85,6 +87,27 @@ def test_an_order_that_waits_no_more_or_elsewhere_is_left_alone(
     due.put(0, ONE, 0)
     assert deadlines.look_at_some(LATE) == 0
     assert (told, due.held_bytes) == ([], 0)
+
+
+def test_an_order_that_pays_is_put_off_while_the_provider_is_away_and_given_its_time_anew_after(
+    told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    monkeypatch.setattr(providers, "payment", breaker)
+    holds(monkeypatch, after(created(), deducted(at=0)))
+    due.put(0, ONE, 0)
+    breaker.fail(breaker.begin())
+    late = moment(1) + limits.paying
+    assert deadlines.look_at_some(late) == 0
+    clock[0] = limits.paying.total_seconds() - 1
+    breaker.succeed(breaker.begin())
+    clock[0] += 1
+    assert deadlines.look_at_some(late + limits.paying) == 0
+    assert told == []
+    clock[0] += limits.paying.total_seconds()
+    assert deadlines.look_at_some(late + 2 * limits.paying) == 1
+    assert [finding.entered_by for *_, finding in told] == [deducted().event_id]
 
 
 def test_only_some_orders_are_looked_at_between_two_turns_of_the_loop(

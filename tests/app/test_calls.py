@@ -4,16 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from app.breaker import Breaker, BreakerOpen, BreakerState
 from app.calls import Calls
-from app.gateway import GatewayRefused, PaymentUnknown
+from app.gateway import GatewayRefused, PaymentUnknown, ProviderAway
 from app.settings import PaymentSettings
 from models.payment import Answer, Charged, Payment, PaymentStatus, Refunded
 from tests.app.turning import turns, until
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MOST_FAILURES = 3
+PAUSE_S = 0.05
 
 
 def payment(order_id: str, status: PaymentStatus = PaymentStatus.CHARGING) -> Payment:
@@ -44,9 +48,26 @@ class Provider:
         self.dropped: list[str] = []
         self.slow: dict[str, asyncio.Event] = {}
         self.script: dict[str, list[Exception]] = {}
+        self.breaker = Breaker(MOST_FAILURES, PAUSE_S)
+        self.away = False
+        self.tries = 0
 
     async def ask(self, about: Payment) -> Answer:
+        """Answer as the gateway does, which tells the breaker of each call."""
+        self.tries += 1
+        try:
+            call = self.breaker.begin()
+        except BreakerOpen:
+            raise ProviderAway from None
         self.asked.append(about.order_id)
+        if self.away:
+            self.breaker.fail(call)
+            raise PaymentUnknown("away")
+        answer = await self._answer(about)
+        self.breaker.succeed(call)
+        return answer
+
+    async def _answer(self, about: Payment) -> Answer:
         self.under_way += 1
         self.most_at_once = max(self.most_at_once, self.under_way)
         try:
@@ -66,11 +87,15 @@ class Provider:
 class Desk:
     """Be the calls of one worker with their provider, and all answers so far."""
 
-    def __init__(self, provider: Provider, max_in_flight: int = 500) -> None:
+    def __init__(self, provider: Provider, max_in_flight: int = 500, **settings: int) -> None:
         self.provider = provider
         self.answers: list[tuple[int, Answer]] = []
-        settings = PaymentSettings(max_in_flight=max_in_flight)
-        self.calls = Calls(provider.ask, lambda *answer: self.answers.append(answer), settings)
+        self.calls = Calls(
+            provider.ask,
+            lambda *answer: self.answers.append(answer),
+            PaymentSettings.model_validate({"max_in_flight": max_in_flight, **settings}),
+            provider.breaker,
+        )
 
     def start(self, *order_ids: str, partition: int = 0) -> None:
         for order_id in order_ids:
@@ -204,7 +229,7 @@ async def test_an_unknown_outcome_is_asked_for_behind_the_others(narrow: Desk, p
     assert provider.asked == ["order-0", "order-1", "order-2", "order-0"]
 
 
-async def test_a_refused_call_stays_open_and_is_not_repeated_and_holds_up_no_other(
+async def test_a_refused_call_stays_open_and_is_not_repeated_soon_and_holds_up_no_other(
     narrow: Desk, provider: Provider
 ) -> None:
     provider.script["order-0"] = [GatewayRefused("no such account")]
@@ -306,3 +331,147 @@ async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: 
     await until(lambda: len(provider.asked) == 10)
     await turns()
     assert narrow.calls.room.is_set()
+
+
+async def test_a_refused_call_is_made_again_after_a_while_and_reported_once(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(provider, refused_backoff_ms=1, refused_backoff_max_ms=2)
+    provider.script["order-0"] = [GatewayRefused("no such account") for _ in range(4)]
+    provider.gate.set()
+    desk.start(*orders(2))
+    await until(lambda: len(desk.answers) == 2)
+    assert Counter(provider.asked) == {"order-0": 5, "order-1": 1}
+    assert [record.levelname for record in caplog.records if "refused" in record.message] == ["ERROR"]
+    assert desk.calls.in_flight == 0
+    await desk.calls.cancel()
+
+
+async def test_a_refusal_after_an_answer_is_reported_anew(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(provider, refused_backoff_ms=1)
+    provider.gate.set()
+    for times in (1, 2):
+        provider.script["order-0"] = [GatewayRefused("no such account")]
+        desk.start("order-0")
+        await until(lambda: desk.calls.in_flight == 0)
+        assert sum("refused" in record.message for record in caplog.records) == times
+    await desk.calls.cancel()
+
+
+async def test_the_wait_after_a_refusal_doubles_up_to_its_bound(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(provider, refused_backoff_ms=1_000, refused_backoff_max_ms=10_000)
+    waits: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def at_once(wait_s: float, do: Any, *given: Any) -> asyncio.TimerHandle:
+        waits.append(wait_s)
+        return loop.call_at(loop.time(), do, *given)
+
+    class Hasty:
+        call_later = staticmethod(at_once)
+        create_future = staticmethod(loop.create_future)
+
+    monkeypatch.setattr("app.calls.asyncio.get_running_loop", Hasty)
+    provider.script["order-0"] = [GatewayRefused("no such account") for _ in range(6)]
+    provider.gate.set()
+    desk.start("order-0")
+    await until(lambda: desk.calls.in_flight == 0)
+    assert waits == [1, 2, 4, 8, 10, 10]
+    monkeypatch.undo()
+    await desk.calls.cancel()
+
+
+async def test_a_cancel_drops_what_was_put_off(provider: Provider) -> None:
+    desk = Desk(provider, refused_backoff_ms=1)
+    provider.script["order-0"] = [GatewayRefused("no such account")]
+    provider.gate.set()
+    desk.start("order-0")
+    await until(lambda: provider.asked == ["order-0"])
+    await desk.calls.cancel()
+    await asyncio.sleep(0.01)  # for what must not happen there is no condition
+    assert (provider.asked, desk.calls.in_flight) == (["order-0"], 0)
+
+
+# The breaker
+
+
+async def test_while_the_provider_is_away_intents_wait_and_one_at_a_time_tries(
+    desk: Desk, provider: Provider
+) -> None:
+    provider.away = True
+    desk.start(*orders(50))
+    await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    await turns()
+    assert len(provider.asked) == MOST_FAILURES
+    assert (desk.answers, desk.calls.in_flight) == ([], 50)
+    await until(lambda: len(provider.asked) == MOST_FAILURES + 2)
+    assert provider.tries < 60, "callers spin"
+    assert len(set(provider.asked)) == MOST_FAILURES + 2, "another one tries each time"
+
+
+async def test_once_the_provider_is_back_every_intent_is_called_at_once(
+    desk: Desk, provider: Provider
+) -> None:
+    provider.away = True
+    desk.start(*orders(300))
+    await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    provider.away = False
+    provider.slow = dict.fromkeys(orders(300), provider.gate)
+    await until(lambda: provider.under_way == 1)
+    await turns()
+    assert provider.under_way == 1, "only one tries"
+    provider.gate.set()
+    await until(lambda: len(desk.answers) == 300)
+    assert sorted(desk.answered()) == sorted(orders(300))
+    assert desk.calls.in_flight == 0
+
+
+async def test_what_comes_while_the_provider_is_away_waits_with_the_rest(
+    desk: Desk, provider: Provider
+) -> None:
+    provider.away = True
+    desk.start(*orders(5))
+    await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    desk.start("later-0", "later-1")
+    provider.gate.set()
+    provider.away = False
+    await until(lambda: len(desk.answers) == 7)
+    assert desk.calls.in_flight == 0
+
+
+async def test_while_the_provider_is_away_there_is_room_for_some_more_and_again_when_it_is_back(
+    narrow: Desk, provider: Provider
+) -> None:
+    provider.away = True
+    narrow.start(*orders(3))
+    await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    await turns()
+    assert narrow.calls.room.is_set()
+    narrow.start("order-3", "order-4")
+    await turns()
+    assert not narrow.calls.room.is_set()
+    provider.away = False
+    provider.gate.set()
+    await until(lambda: len(narrow.answers) == 5)
+    assert narrow.calls.room.is_set()
+
+
+async def test_a_cancel_while_the_provider_is_away_forgets_all_and_the_same_intents_can_wait_again(
+    desk: Desk, provider: Provider
+) -> None:
+    provider.away = True
+    desk.start(*orders(20))
+    await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    await desk.calls.cancel()
+    asked = len(provider.asked)
+    await until(provider.breaker.admits)
+    await turns()
+    assert (len(provider.asked), desk.calls.in_flight) == (asked, 0)
+    provider.away = False
+    provider.gate.set()
+    desk.start(*orders(20))
+    await until(lambda: len(desk.answers) == 20)

@@ -11,13 +11,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
-from app.gateway import GatewayRefused, HttpGateway, PaymentUnknown
+from app.breaker import Breaker, BreakerState
+from app.gateway import GatewayRefused, HttpGateway, PaymentUnknown, ProviderAway
 from app.settings import PaymentSettings
 from app.simulator import HOST, KEY_HEADER, LOAD, Entry, Ledger, Load, Token, create_app
 from models.payment import Answer, Charged, Declined, Payment, PaymentStatus, Refunded
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 SHORT_MS = 150
+NEVER = 10**9
 DEADLINE_S = 30
 LOOK_S = 0.01
 
@@ -45,6 +47,11 @@ def settings(
         backoff_max_ms=50,
         max_in_flight=in_flight,
     )
+
+
+def gateway_of(chosen: PaymentSettings, breaker: Breaker | None = None) -> HttpGateway:
+    """Return a gateway with a breaker that never opens, or with this one."""
+    return HttpGateway(chosen, breaker or Breaker(NEVER, 1))
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,13 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def gateway(simulator: Simulator) -> AsyncIterator[HttpGateway]:
-    async with HttpGateway(settings(simulator.url)) as opened:
+    async with gateway_of(settings(simulator.url)) as opened:
         yield opened
 
 
 @pytest.fixture
 async def hasty(simulator: Simulator) -> AsyncIterator[HttpGateway]:
-    async with HttpGateway(settings(simulator.url, timeout_ms=SHORT_MS, attempts=20)) as opened:
+    async with gateway_of(settings(simulator.url, timeout_ms=SHORT_MS, attempts=20)) as opened:
         yield opened
 
 
@@ -117,7 +124,7 @@ async def test_a_time_out_is_asked_about_by_key(hasty: HttpGateway, simulator: S
 
 
 async def test_one_attempt_in_the_settings_is_enough_to_ask(simulator: Simulator) -> None:
-    async with HttpGateway(settings(simulator.url, timeout_ms=SHORT_MS, attempts=1)) as gateway:
+    async with gateway_of(settings(simulator.url, timeout_ms=SHORT_MS, attempts=1)) as gateway:
         assert isinstance(await gateway.charge(payment(token=Token.TIMEOUT)), Charged)
 
 
@@ -150,7 +157,7 @@ async def test_as_many_calls_as_the_limit_run_at_once() -> None:
 
     async with (
         stub(wait_for_everyone) as url,
-        HttpGateway(settings(url, timeout_ms=DEADLINE_S * 1_000, in_flight=500)) as gateway,
+        gateway_of(settings(url, timeout_ms=DEADLINE_S * 1_000, in_flight=500)) as gateway,
     ):
         await asyncio.gather(*(gateway.charge(payment(f"order-{number}")) for number in range(500)))
 
@@ -158,7 +165,7 @@ async def test_as_many_calls_as_the_limit_run_at_once() -> None:
 async def test_no_more_calls_than_the_limit_run_at_once_and_waiting_is_no_time_out(
     simulator: Simulator,
 ) -> None:
-    async with HttpGateway(settings(simulator.url, timeout_ms=1_900, in_flight=3)) as gateway:
+    async with gateway_of(settings(simulator.url, timeout_ms=1_900, in_flight=3)) as gateway:
         orders = [payment(f"order-{number}", Token.SLOW) for number in range(6)]
         await asyncio.gather(*map(gateway.charge, orders))
     assert simulator.load.most == 3
@@ -166,7 +173,7 @@ async def test_no_more_calls_than_the_limit_run_at_once_and_waiting_is_no_time_o
 
 
 async def test_a_stale_second_answer_is_never_taken_for_another_orders(simulator: Simulator) -> None:
-    async with HttpGateway(settings(simulator.url, in_flight=1)) as gateway:
+    async with gateway_of(settings(simulator.url, in_flight=1)) as gateway:
         await gateway.charge(payment("order-1", Token.DUPLICATE))
         answer = await gateway.charge(payment("order-2", Token.SLOW))
     # The stale answer came between, and its wire was given up: asked by key (404), sent again, answered.
@@ -206,7 +213,7 @@ async def test_a_key_used_again_with_another_amount_is_refused(
     gateway: HttpGateway, simulator: Simulator
 ) -> None:
     await gateway.charge(payment(amount=500))
-    with pytest.raises(GatewayRefused, match=r"charges/order-1: status 409: .*another charge"):
+    with pytest.raises(GatewayRefused, match=r"charges/order-1: the key stands for other terms"):
         await gateway.charge(payment(amount=501))
     assert simulator.entry.amount == 500
 
@@ -215,7 +222,7 @@ async def test_a_key_that_turns_out_to_stand_for_another_amount_is_refused() -> 
     async def lose_the_first_answer(request: web.Request) -> web.StreamResponse:
         return web.Response(status=500) if request.method == "POST" else web.json_response(RIGHT)
 
-    async with stub(lose_the_first_answer) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(lose_the_first_answer) as url, gateway_of(settings(url)) as gateway:
         with pytest.raises(GatewayRefused, match="other terms"):
             await gateway.charge(payment(amount=501))
 
@@ -230,7 +237,7 @@ async def test_a_refusal_does_not_show_the_token(gateway: HttpGateway) -> None:
 async def test_a_provider_that_is_down_leaves_the_payment_unknown() -> None:
     with socket.create_server((HOST, 0)) as free:
         url = f"http://{HOST}:{free.getsockname()[1]}"
-    async with HttpGateway(settings(url)) as gateway:
+    async with gateway_of(settings(url)) as gateway:
         with pytest.raises(PaymentUnknown, match="charges/order-1: no clear answer"):
             await gateway.charge(payment())
         with pytest.raises(PaymentUnknown, match="refunds/refund-order-1: no clear answer"):
@@ -239,7 +246,7 @@ async def test_a_provider_that_is_down_leaves_the_payment_unknown() -> None:
 
 async def test_an_unknown_payment_is_settled_by_a_later_call(simulator: Simulator) -> None:
     slow = payment(token=Token.SLOW)
-    async with HttpGateway(settings(simulator.url, timeout_ms=SHORT_MS, attempts=2)) as gateway:
+    async with gateway_of(settings(simulator.url, timeout_ms=SHORT_MS, attempts=2)) as gateway:
         with pytest.raises(PaymentUnknown):
             await gateway.charge(slow)
         answer = await call_until_known(gateway.charge, slow)
@@ -313,6 +320,7 @@ UNCLEAR = [
     (503, "try again"),
     (429, "slow down"),
     (408, ""),
+    (409, "this key is under way"),
     (201, "<html>captive portal</html>"),
     (201, "[]"),
     (201, json.dumps({**RIGHT, "status": "pending"})),
@@ -327,7 +335,7 @@ UNCLEAR = [
 
 @pytest.mark.parametrize(("status", "body"), UNCLEAR)
 async def test_an_unclear_answer_is_no_answer(status: int, body: str) -> None:
-    async with stub(first_then_right(status, body)) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(first_then_right(status, body)) as url, gateway_of(settings(url)) as gateway:
         assert (await gateway.charge(payment())).reference == "ch_1"
 
 
@@ -339,7 +347,7 @@ async def test_a_refund_of_another_shape_is_no_answer(without: str) -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         return web.Response(status=404) if request.method == "GET" else web.json_response(bodies.pop(0))
 
-    async with stub(respond) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(respond) as url, gateway_of(settings(url)) as gateway:
         assert (await gateway.refund(payment())).reference == "ch_1"
     assert bodies == []
 
@@ -347,14 +355,14 @@ async def test_a_refund_of_another_shape_is_no_answer(without: str) -> None:
 @pytest.mark.parametrize("status", [409, 422, 404, 503])
 async def test_another_orders_refusal_is_no_answer(status: int) -> None:
     respond = first_then_right(status, "", {KEY_HEADER: "order-2"})
-    async with stub(respond) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(respond) as url, gateway_of(settings(url)) as gateway:
         assert (await gateway.charge(payment())).reference == "ch_1"
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 415, 422])
-async def test_what_the_provider_will_never_accept_is_refused_at_once(status: int) -> None:
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 415, 422])
+async def test_what_the_provider_does_not_accept_is_refused_at_once(status: int) -> None:
     respond = first_then_right(status, "because", {"Location": "/elsewhere"})
-    async with stub(respond) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(respond) as url, gateway_of(settings(url)) as gateway:
         with pytest.raises(GatewayRefused, match=f"status {status}: because"):
             await gateway.charge(payment())
 
@@ -363,6 +371,92 @@ async def test_answers_that_stay_unclear_leave_the_payment_unknown() -> None:
     async def respond(_: web.Request) -> web.StreamResponse:
         return web.Response(text="not JSON")
 
-    async with stub(respond) as url, HttpGateway(settings(url)) as gateway:
+    async with stub(respond) as url, gateway_of(settings(url)) as gateway:
         with pytest.raises(PaymentUnknown, match="not JSON"):
             await gateway.charge(payment())
+
+
+# The breaker
+
+
+def answering(statuses: list[int], asked: list[str]) -> Respond:
+    """Answer with these statuses, one after the other, then as one should; write down what was asked."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        asked.append(request.method)
+        if statuses:
+            return web.Response(status=statuses.pop(0), text="because")
+        return web.json_response({**RIGHT, "idempotency_key": request.headers[KEY_HEADER]})
+
+    return respond
+
+
+async def test_after_failures_in_a_row_no_call_is_made_and_the_payment_stays_unknown() -> None:
+    asked: list[str] = []
+    breaker = Breaker(3, DEADLINE_S * 10)
+    async with (
+        stub(answering([503] * 99, asked)) as url,
+        gateway_of(settings(url), breaker) as gateway,
+    ):
+        for _ in range(5):
+            with pytest.raises(ProviderAway):
+                await gateway.charge(payment())
+    assert asked == ["POST", "GET", "GET"]
+    assert breaker.state is BreakerState.OPEN
+
+
+async def test_a_call_that_tries_and_is_answered_lets_all_calls_be_made() -> None:
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    async with stub(answering([503], [])) as url, gateway_of(settings(url), breaker) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment())
+        clock[0] = 5
+        assert (await gateway.charge(payment())).reference == "ch_1"
+    assert breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+async def test_a_refusal_is_no_failure(status: int) -> None:
+    breaker = Breaker(1, 5)
+    async with stub(answering([status], [])) as url, gateway_of(settings(url), breaker) as gateway:
+        with pytest.raises(GatewayRefused):
+            await gateway.charge(payment())
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_a_decline_and_a_key_that_is_under_way_are_no_failures(simulator: Simulator) -> None:
+    breaker = Breaker(1, 5)
+    async with gateway_of(settings(simulator.url), breaker) as gateway:
+        assert isinstance(await gateway.charge(payment(token=Token.DECLINED)), Declined)
+    async with stub(answering([409], [])) as url, gateway_of(settings(url), breaker) as gateway:
+        assert (await gateway.charge(payment())).reference == "ch_1"
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_a_time_out_and_a_provider_that_is_down_are_failures(simulator: Simulator) -> None:
+    late, down = Breaker(1, DEADLINE_S * 10), Breaker(1, DEADLINE_S * 10)
+    async with gateway_of(settings(simulator.url, timeout_ms=SHORT_MS), late) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment(token=Token.TIMEOUT))
+    with socket.create_server((HOST, 0)) as free:
+        url = f"http://{HOST}:{free.getsockname()[1]}"
+    async with gateway_of(settings(url), down) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment())
+    assert late.state is down.state is BreakerState.OPEN
+
+
+async def test_a_try_that_is_cancelled_leaves_the_next_one_free(simulator: Simulator) -> None:
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    breaker.fail(breaker.begin())
+    clock[0] = 5
+    async with gateway_of(settings(simulator.url), breaker) as gateway:
+        call = asyncio.create_task(gateway.charge(payment(token=Token.TIMEOUT)))
+        await charged(simulator)
+        assert not breaker.admits()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert breaker.admits()

@@ -19,7 +19,11 @@ from tests.e2e.system import HOST, READY_S, System, free_port
 
 PAYING = "INVENTORY_DEDUCTED"
 SHORT = timedelta(seconds=4)
-SETTINGS = {"ORDERS_SAGA__PAYING_MS": str(round(SHORT.total_seconds() * 1000))}
+NEVER = "1000000"
+SETTINGS = {
+    "ORDERS_SAGA__PAYING_MS": str(round(SHORT.total_seconds() * 1000)),
+    "ORDERS_PAYMENT__BREAKER_FAILURES": NEVER,
+}
 
 
 @dataclass
@@ -105,6 +109,13 @@ async def status_of(shop: Shop, order_id: str) -> str:
     return str((await shop.get(f"/orders/{order_id}"))[1].get("status"))
 
 
+async def breaker_of(shop: Shop) -> str:
+    """Return the state of the payment provider's breaker, which makes no worker unready."""
+    status, answer = await shop.get("/health/ready")
+    assert status == 200
+    return str(answer["providers"]["payment"])
+
+
 async def timeline_of(shop: Shop, order_id: str) -> list[str]:
     _, timeline = await shop.get(f"/orders/{order_id}/events")
     return [step["type"] for step in timeline["events"]]
@@ -166,6 +177,27 @@ async def test_orders_whose_deadline_passes_while_no_worker_runs_are_cancelled_o
         assert outcome(await shop.settled(order_id)) == ("CANCELLED", "PAYMENT_TIMEOUT")
         assert (await timeline_of(shop, order_id)).count("ORDER_TIMED_OUT") == 1
     assert await shop.counters(sku) == (5, 0, 0)
+
+
+async def test_while_the_breaker_is_open_orders_wait_and_all_complete_once_the_provider_is_back(
+    town: Town, session: aiohttp.ClientSession
+) -> None:
+    url = await town.open(ORDERS_PAYMENT__BREAKER_FAILURES="3", ORDERS_PAYMENT__BREAKER_PAUSE_MS="500")
+    shop = Shop(session, url)
+    assert await breaker_of(shop) == "closed"
+    sku = new_sku()
+    placed = await place_without_provider(town, shop, sku, 10)
+    await until(partial(breaker_of, shop), lambda state: state != "closed")
+    await after(datetime.now(UTC) + 2 * SHORT)
+    assert {await status_of(shop, order_id) for order_id in placed} == {PAYING}
+
+    await town.start_provider()
+    for order_id in placed:
+        assert outcome(await shop.settled(order_id)) == ("COMPLETED", None)
+        assert await money_of(town, session, order_id) == ["charge"]
+        assert "ORDER_TIMED_OUT" not in await timeline_of(shop, order_id)
+    assert await breaker_of(shop) == "closed"
+    assert await shop.counters(sku) == (0, 0, 10)
 
 
 async def test_orders_of_a_worker_that_stays_away_are_cancelled_by_the_one_that_takes_over(

@@ -78,6 +78,27 @@ def test_an_order_that_stays_overdue_is_found_again_ever_more_seldom_and_at_leas
     assert ages[:8] == [60, 120, 240, 480, 960, 1920, 3840, 3840 + LONGEST.total_seconds()]
 
 
+def test_the_time_to_pay_runs_from_when_payments_can_be_made_again() -> None:
+    assert look(PAYING, moment(200), LIMITS, payable_since=moment(190)) == Look(None, moment(310))
+    found = look(PAYING, moment(310), LIMITS, payable_since=moment(190)).finding
+    assert found == look(PAYING, moment(310), LIMITS).finding, "put off or not, it is one and the same event"
+
+
+def test_an_order_is_not_overdue_while_no_payments_can_be_made_however_long_that_is() -> None:
+    now = moment(10**6)
+    assert look(PAYING, now, LIMITS, payable_since=now) == Look(None, now + LIMITS.paying)
+
+
+def test_that_payments_could_not_be_made_before_the_order_had_to_pay_gives_it_no_more_time() -> None:
+    assert look(PAYING, moment(60), LIMITS, payable_since=moment(-60)) == Look(None, moment(121))
+
+
+@pytest.mark.parametrize("order", [PENDING, CANCELLING])
+def test_an_order_that_does_not_pay_is_not_put_off_because_of_payments(order: Order) -> None:
+    now = moment(99)
+    assert look(order, now, LIMITS, payable_since=now) == look(order, now, LIMITS)
+
+
 def test_an_order_is_first_looked_at_when_its_stock_is_due() -> None:
     assert first_look(None, PENDING, LIMITS) == moment(30)
 

@@ -68,8 +68,8 @@ class PaymentSettings(_Group):
 class SagaSettings(_Group):
     """How long an order may wait."""
 
-    pending_ms: Milliseconds = 30_000
-    paying_ms: Milliseconds = 120_000
+    pending_ms: Milliseconds = 300_000
+    paying_ms: Milliseconds = 300_000
     compensating_ms: Milliseconds = 60_000
 
 

@@ -9,6 +9,7 @@ import typer
 from app import settings as configuration
 from app.audit.command import audit
 from app.errors import Failure
+from app.letters.command import dead_letters
 from app.load.command import load
 
 cli = typer.Typer(
@@ -102,6 +103,7 @@ def demo(
 
 cli.command()(load)
 cli.command()(audit)
+cli.add_typer(dead_letters, name="dead-letters")
 
 
 def run() -> None:

@@ -8,6 +8,7 @@ Failure
  ├── WorkerRefused      a worker can't start                    (port, versions)
  ├── LoadRefused        a load can't be offered                 (addresses, stock, sizes)
  ├── AuditRefused       an audit can't be made                  (worker, folder, port)
+ ├── LettersRefused     dead letters can't be worked on         (ids, topics, edits)
  └── TopicsDiffer       the topics are not what a worker needs
 """
 
@@ -38,6 +39,10 @@ class LoadRefused(Failure):
 
 class AuditRefused(Failure):
     """Say why an audit can't be made."""
+
+
+class LettersRefused(Failure):
+    """Say why dead letters can't be worked on."""
 
 
 class TopicsDiffer(Failure):

@@ -2,6 +2,7 @@
 
 from app.topics.admin import check, ensure, require
 from app.topics.plan import (
+    DEAD_LETTER_OUTCOMES,
     DEAD_LETTERS,
     TABLES,
     Difference,
@@ -17,6 +18,7 @@ from app.topics.report import run
 
 __all__ = [
     "DEAD_LETTERS",
+    "DEAD_LETTER_OUTCOMES",
     "TABLES",
     "Difference",
     "Kind",

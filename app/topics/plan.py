@@ -8,6 +8,7 @@ from app.settings import Settings
 from models.catalogue import MESSAGES
 
 DEAD_LETTERS = "DEAD_LETTERS"
+DEAD_LETTER_OUTCOMES = "DEAD_LETTER_OUTCOMES"
 TABLES = ("orders", "inventory", "payments")
 
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # twice what a record may have: a dead letter wraps a record
@@ -21,6 +22,7 @@ class Kind(StrEnum):
 
     MESSAGES = "messages"
     DEAD_LETTERS = "dead letters"
+    OUTCOMES = "outcomes"
     CHANGELOG = "changelog"
 
 
@@ -57,10 +59,11 @@ def changelog_of(table: str) -> str:
 
 
 def plan(settings: Settings) -> tuple[TopicSpec, ...]:
-    """Return every topic there must be: one a message type, the dead letters, one a table."""
+    """Return every topic there must be: one a message type, two for dead letters, one a table."""
     kinds = {
         **dict.fromkeys(MESSAGES, Kind.MESSAGES),
         DEAD_LETTERS: Kind.DEAD_LETTERS,
+        DEAD_LETTER_OUTCOMES: Kind.OUTCOMES,
         **dict.fromkeys(map(changelog_of, TABLES), Kind.CHANGELOG),
     }
     return tuple(TopicSpec(name, kind, _layout(kind, settings)) for name, kind in kinds.items())
@@ -94,7 +97,7 @@ def _config(kind: Kind, settings: Settings) -> Mapping[str, str]:
         "message.timestamp.type": "LogAppendTime",
     }
     match kind:
-        case Kind.MESSAGES:
+        case Kind.MESSAGES | Kind.OUTCOMES:
             return for_ever
         case Kind.DEAD_LETTERS:
             return {**for_ever, "max.message.bytes": str(DEAD_LETTER_BYTES)}

@@ -36,8 +36,9 @@ def empty(settings: Settings) -> Settings:
     return settings
 
 
-def test_every_message_type_every_table_and_the_dead_letters_have_a_topic() -> None:
-    assert {spec.name for spec in topics.plan(Settings())} == {*MESSAGES, "DEAD_LETTERS", *CHANGELOGS}
+def test_every_message_type_every_table_the_dead_letters_and_their_outcomes_have_a_topic() -> None:
+    letters = {"DEAD_LETTERS", "DEAD_LETTER_OUTCOMES"}
+    assert {spec.name for spec in topics.plan(Settings())} == {*MESSAGES, *letters, *CHANGELOGS}
 
 
 def test_all_topics_share_the_number_of_partitions_so_that_keys_meet() -> None:
@@ -52,6 +53,10 @@ def test_messages_are_kept_for_ever_and_dated_by_the_log() -> None:
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
     }
+
+
+def test_what_became_of_a_dead_letter_is_known_for_as_long_as_the_letter() -> None:
+    assert _layout("DEAD_LETTER_OUTCOMES", Settings()) == _layout("ORDER_CREATED", Settings())
 
 
 def test_a_dead_letter_has_room_for_the_record_it_wraps() -> None:

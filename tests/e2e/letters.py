@@ -1,0 +1,74 @@
+"""An operator's view of the dead letters, for tests: the command line, and poison to use it on."""
+
+import asyncio
+import json
+import sys
+from functools import partial
+from typing import Any, NamedTuple
+
+from app.delivery.codec import encode
+from app.partitions import partition_of
+from tests.e2e.shop import until
+from tests.e2e.system import System
+from tests.e2e.test_poison import Poison, ends, order_created, spread
+
+DEADLINE_S = 100
+PARTITIONS = 8
+
+
+class Ended(NamedTuple):
+    """Be what a command came to."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+async def operate(system: System, *arguments: str, **environment: str) -> Ended:
+    """Run `dead-letters` with these arguments to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "app", "dead-letters", *arguments),
+        env={**system.environment, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def listed(system: System, *arguments: str) -> list[dict[str, Any]]:
+    """Return the letters that are listed under these filters."""
+    ended = await operate(system, "list", "--json", *arguments)
+    assert ended.code == 0, ended.err
+    return [json.loads(line) for line in ended.out.splitlines()]
+
+
+async def bury(system: System, *poison: Poison) -> list[dict[str, Any]]:
+    """Put poison on the topics, which must be of one key, and return its letters once they are there."""
+    key = poison[0].key.decode()
+    before = len(await listed(system, "--key", key))
+    await asyncio.to_thread(spread, system, list(poison))
+    wanted = before + len(poison)
+    found = await until(partial(listed, system, "--key", key), lambda letters: len(letters) == wanted)
+    return list(found[before:])
+
+
+def half_an_order(order_id: str, sku: str = "sku-1") -> Poison:
+    """Return an accepted order of which only the first half can be found on its topic."""
+    raw = whole_order(order_id, sku)
+    key = order_id.encode()
+    return Poison("ORDER_CREATED", partition_of(key, PARTITIONS), key, raw[: len(raw) // 2], "Undecodable")
+
+
+def whole_order(order_id: str, sku: str = "sku-1") -> bytes:
+    """Return the order as it should have been."""
+    return encode(order_created(order_id, sku))
+
+
+async def sizes(system: System, *topics: str) -> dict[str, int]:
+    """Return how many records there are in topics."""
+    places = {topic: await asyncio.to_thread(ends, system, topic) for topic in topics}
+    return {topic: sum(place.offset for place in found) for topic, found in places.items()}

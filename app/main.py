@@ -5,6 +5,7 @@ import threading
 
 import faust
 
+from app.delivery import GROUP
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.recovery import Tables
@@ -39,7 +40,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
 def create(settings: Settings, decode: MessageDecoder = decode) -> App:
     """Return the app with the settings under which nothing is lost; it connects to nothing yet."""
     app = App(
-        "orders",
+        GROUP,
         broker=f"aiokafka://{settings.broker.replace(',', ';aiokafka://')}",
         processing_guarantee="at_least_once",
         store="rocksdb://",

@@ -51,18 +51,18 @@ def table(letters: Sequence[Letter], *more: tuple[str, Sequence[str]]) -> Table:
     return found
 
 
-def console() -> Console:
-    """Return where tables are printed."""
+def say(*parts: Table | str) -> None:
+    """Print tables and sentences; what came from outside is not obeyed."""
     screen = Console()
-    return screen if screen.is_terminal else Console(width=PIPED_WIDTH)
+    if not screen.is_terminal:
+        screen = Console(width=PIPED_WIDTH)
+    for part in parts:
+        shown = part if isinstance(part, Table) else Text(plain(part))
+        screen.print(shown, soft_wrap=isinstance(part, str))
 
 
 def _show(page: Page) -> None:
-    screen = console()
-    if page.letters:
-        screen.print(table(page.letters))
-    for line in _remarks(page):
-        screen.print(line, highlight=False, markup=False)
+    say(*([table(page.letters)] if page.letters else []), *_remarks(page))
 
 
 def _remarks(page: Page) -> Iterator[str]:

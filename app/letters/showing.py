@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from app.letters.letter import Letter, LetterId, Source
-from app.letters.listing import console
+from app.letters.listing import say
 from app.letters.outcomes import Outcome
 from app.letters.progress import reading
 from app.letters.reading import Reader
-from app.letters.texts import key_text, plain, value_lines
+from app.letters.texts import key_text, value_lines
 from app.settings import Settings
 
 
@@ -21,9 +21,7 @@ def run(settings: Settings, letter_id: LetterId) -> int:
         letter = reader.find(letter_id)
         done = [outcome for name, outcome in reader.outcomes(letter_id.partition) if name == letter.name]
         again = _come_back(reader, letter, {outcome.sent for outcome in done if outcome.sent})
-    screen = console()
-    for line in _lines(letter, done, again):
-        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    say(*_lines(letter, done, again))
     return 0
 
 
@@ -40,10 +38,10 @@ def _lines(letter: Letter, done: list[Outcome], again: dict[Source, LetterId]) -
     yield f"when    {letter.at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
     yield f"record  {letter.source or 'unknown: no headers say where it came from'}"
     yield f"key     {'none' if letter.key is None else key_text(letter.key)}"
-    yield f"error   {plain(letter.error)}"
+    yield f"error   {letter.error}"
     for outcome in done:
         back = f"; came back as letter {again[outcome.sent]}" if outcome.sent in again else ""
-        yield f"done    {plain(str(outcome))}{back}"
+        yield f"done    {outcome}{back}"
     if not done:
         yield "done    nothing"
     yield ""

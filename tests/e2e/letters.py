@@ -6,11 +6,13 @@ import sys
 from functools import partial
 from typing import Any, NamedTuple
 
+from confluent_kafka import Producer
+
 from app.delivery.codec import encode
 from app.partitions import partition_of
 from tests.e2e.shop import until
 from tests.e2e.system import System
-from tests.e2e.test_poison import Poison, ends, order_created, spread
+from tests.e2e.test_poison import KAFKA_S, Poison, ends, order_created, spread
 
 DEADLINE_S = 100
 PARTITIONS = 8
@@ -26,7 +28,12 @@ class Ended(NamedTuple):
 
 async def operate(system: System, *arguments: str, **environment: str) -> Ended:
     """Run `dead-letters` with these arguments to its end."""
-    process = await asyncio.create_subprocess_exec(
+    return await end(await begin(system, *arguments, **environment))
+
+
+async def begin(system: System, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """Start `dead-letters` with these arguments."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "app", "dead-letters", *arguments),
         env={**system.environment, **environment},
@@ -34,6 +41,10 @@ async def operate(system: System, *arguments: str, **environment: str) -> Ended:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def end(process: asyncio.subprocess.Process) -> Ended:
+    """Return what a command came to, once it has ended."""
     async with asyncio.timeout(DEADLINE_S):
         out, err = await process.communicate()
     return Ended(process.returncode, out.decode(), err.decode())
@@ -72,3 +83,18 @@ async def sizes(system: System, *topics: str) -> dict[str, int]:
     """Return how many records there are in topics."""
     places = {topic: await asyncio.to_thread(ends, system, topic) for topic in topics}
     return {topic: sum(place.offset for place in found) for topic, found in places.items()}
+
+
+async def forge(system: System, key: str, topic: str) -> str:
+    """Put a letter of a record that never was, and return its id."""
+    headers: dict[str, str | bytes | None] = {
+        "error": "forged",
+        "source_topic": topic,
+        "source_partition": "0",
+        "source_offset": "0",
+    }
+    producer = Producer({"bootstrap.servers": system.bootstrap})
+    producer.produce("DEAD_LETTERS", b"{}", key.encode(), partition=0, headers=headers)
+    assert await asyncio.to_thread(producer.flush, KAFKA_S) == 0
+    (letter,) = await listed(system, "--key", key)
+    return str(letter["id"])

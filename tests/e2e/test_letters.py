@@ -1,15 +1,34 @@
 """The operator's work on dead letters, on a real Kafka and a running worker."""
 
 import asyncio
+import re
+import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from app.letters.reading import count_open
 from app.settings import load
-from tests.e2e.letters import bury, half_an_order, listed, operate
-from tests.e2e.shop import new_sku
+from tests.e2e.letters import (
+    begin,
+    bury,
+    end,
+    forge,
+    half_an_order,
+    listed,
+    operate,
+    sizes,
+    whole_order,
+)
+from tests.e2e.shop import Shop, new_sku, until
 from tests.e2e.system import System, free_port
+from tests.e2e.test_poison import spread
+
+TOPICS = ("ORDER_CREATED", "DEAD_LETTER_OUTCOMES")
+"""What a retry writes to, where no other test does at the same time."""
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -74,6 +93,9 @@ async def test_open_letters_are_counted_by_topic(system: System) -> None:
         (("show", "99:1"), "error: there is no letter 99:1\n"),
         (("show", "x"), "error: 'x' is no letter's id: expected PARTITION:OFFSET, such as 3:17\n"),
         (("list", "--since", "soon"), "error: --since soon: expected a time such as"),
+        (("retry", "0:999999999"), "error: there is no letter 0:999999999\n"),
+        (("retry",), "error: name letters by their ids, or give a filter, or --all\n"),
+        (("drop", "0:1", "--all", "--reason", "x"), "error: name letters by their ids or by filters, not"),
         (("list", "--before", "0:999999999"), "error: there is no letter 0:999999999\n"),
     ],
 )
@@ -91,3 +113,161 @@ async def test_without_a_broker_that_is_said(system: System) -> None:
     ended = await operate(system, "list", ORDERS_BROKER=nowhere)
     assert ended.code == 1
     assert ended.err.startswith(f"error: no Kafka answers at {nowhere}: ")
+
+
+async def test_a_mended_record_is_put_back_and_its_order_settles(
+    system: System, shop: Shop, tmp_path: Path
+) -> None:
+    order_id, sku = new_sku("order"), new_sku()
+    await shop.restock(sku, 1)
+    (letter,) = await bury(system, half_an_order(order_id, sku))
+    mended = tmp_path / "mended.json"
+    mended.write_bytes(whole_order(order_id, sku))
+
+    dry = await operate(system, "retry", letter["id"], "--edit", str(mended), "--dry-run")
+    assert (dry.code, "can be read" in dry.out, "would be put back" in dry.out) == (0, True, True)
+    assert (await shop.get(f"/orders/{order_id}"))[0] == 404
+
+    ended = await operate(system, "retry", letter["id"], "--edit", str(mended), "--by", "ada")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.endswith(f"{letter['id']}: taken in\n")
+    assert (await shop.settled(order_id))["status"] == "COMPLETED"
+    assert await shop.counters(sku) == (0, 0, 1)
+    assert await listed(system, "--key", order_id) == []
+    assert "done    retried as ORDER_CREATED/" in (shown := await operate(system, "show", letter["id"])).out
+    assert ", edited by ada at " in shown.out
+
+
+async def test_a_record_can_be_mended_in_an_editor(system: System, shop: Shop, tmp_path: Path) -> None:
+    order_id, sku = new_sku("order"), new_sku()
+    await shop.restock(sku, 1)
+    (letter,) = await bury(system, half_an_order(order_id, sku))
+    (tmp_path / "mended.json").write_bytes(whole_order(order_id, sku))
+    ended = await operate(system, "retry", letter["id"], "--editor", EDITOR=f"cp {tmp_path}/mended.json")
+    assert (ended.code, ended.err) == (0, "")
+    assert (await shop.settled(order_id))["status"] == "COMPLETED"
+
+
+async def test_a_record_that_can_still_not_be_read_comes_back_and_is_said_to(system: System) -> None:
+    order_id = new_sku("order")
+    poison = half_an_order(order_id)
+    (letter,) = await bury(system, poison)
+    dry = await operate(system, "retry", letter["id"], "--dry-run")
+    assert "can't be read: " in dry.out
+
+    ended = await operate(system, "retry", letter["id"])
+    assert (ended.code, ended.err) == (1, "")
+    (again,) = await listed(system, "--key", order_id)
+    assert again["id"] != letter["id"]
+    assert f"put back as ORDER_CREATED/{poison.partition}/{again['offset']}" in ended.out
+    assert f"{letter['id']}: came back as letter {again['id']}: Undecodable: " in ended.out
+    shown = await operate(system, "show", letter["id"])
+    assert f"came back as letter {again['id']}" in shown.out
+
+
+async def test_what_was_retried_is_not_retried_again_unless_forced(system: System) -> None:
+    (letter,) = await bury(system, half_an_order(new_sku("order")))
+    assert (await operate(system, "retry", letter["id"], "--wait", "0")).code == 0
+    before = await sizes(system, *TOPICS)
+    again = await operate(system, "retry", letter["id"])
+    assert (again.code, again.err) == (0, "")
+    assert "nothing is done about it again without --force" in again.out
+    assert await sizes(system, *TOPICS) == before
+    assert (await operate(system, "retry", letter["id"], "--force", "--wait", "0")).code == 0
+    assert await sizes(system, *TOPICS) == {topic: size + 1 for topic, size in before.items()}
+
+
+async def test_no_letter_overtakes_an_earlier_one_of_its_key_unless_forced(system: System) -> None:
+    order_id = new_sku("order")
+    poison = half_an_order(order_id)
+    first, second, third = await bury(system, poison, poison, poison)
+    before = await sizes(system, *TOPICS)
+    refused = await operate(system, "retry", second["id"], third["id"])
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == (
+        f"error: letter {second['id']} has to wait for {first['id']}, an earlier one of its key,"
+        " and 1 more wait likewise: choose both, or use --force\n"
+    )
+    assert await sizes(system, *TOPICS) == before
+    ended = await operate(system, "retry", "--key", order_id, "--limit", "2")
+    places = re.findall(r"^(\S+): put back as ORDER_CREATED/\d+/(\d+)", ended.out, re.MULTILINE)
+    assert [name for name, _ in places] == [first["id"], second["id"]]
+    assert int(places[0][1]) < int(places[1][1])
+    assert "The oldest 2 of 3; --limit takes more." in ended.out
+    left = [letter["id"] for letter in await listed(system, "--key", order_id)]
+    assert left[0] == third["id"]
+    assert (await operate(system, "retry", left[-1], "--force", "--wait", "0")).code == 0
+
+
+async def test_a_dropped_letter_is_listed_no_more_and_kept(system: System) -> None:
+    order_id = new_sku("order")
+    (letter,) = await bury(system, half_an_order(order_id))
+    before = await sizes(system, *TOPICS, "DEAD_LETTERS")
+    why = ("--reason", "somebody's test")
+    dry = await operate(system, "drop", letter["id"], *why, "--dry-run")
+    assert (dry.code, "nothing was done; 1 would be dropped" in dry.out) == (0, True)
+    assert (await operate(system, "drop", letter["id"], *why)).code == 1, "nobody was there to confirm it"
+    assert await sizes(system, *TOPICS, "DEAD_LETTERS") == before
+    assert await listed(system, "--key", order_id) == [letter]
+
+    dropped = await operate(system, "drop", "--key", order_id, *why, "--yes")
+    assert (dropped.code, dropped.err) == (0, "")
+    assert await listed(system, "--key", order_id) == []
+    shown = await operate(system, "show", letter["id"])
+    assert "done    dropped by " in shown.out
+    assert " UTC: somebody's test\n" in shown.out
+    again = await operate(system, "retry", letter["id"])
+    assert (again.code, "nothing is done about it again" in again.out) == (0, True)
+
+
+async def test_an_interrupted_retry_is_done_with_the_letter_in_hand_and_no_other(system: System) -> None:
+    order_id = new_sku("order")
+    poison = half_an_order(order_id)
+    first, second = await bury(system, poison, poison)
+    before = await sizes(system, *TOPICS)
+    process = await begin(system, "retry", "--key", order_id, "--rate", "0.01")
+    one_more = {topic: size + 1 for topic, size in before.items()}
+    await until(partial(sizes, system, *TOPICS), lambda now: now == one_more)
+    process.send_signal(signal.SIGINT)
+    ended = await end(process)
+    assert (ended.code, ended.err) == (130, "")
+    assert "Interrupted: 1 of 2 were put back." in ended.out
+    left = [letter["id"] for letter in await listed(system, "--key", order_id)]
+    assert second["id"] in left
+    assert first["id"] not in left
+
+
+async def test_a_record_too_large_for_a_letter_is_put_back_from_where_it_came(system: System) -> None:
+    order_id = new_sku("order")
+    poison = replace(half_an_order(order_id), value=b"x" * 2_000_000)
+    before = await sizes(system, "DEAD_LETTERS")
+    await asyncio.to_thread(
+        spread, system, [poison], {"message.max.bytes": 3_000_000, "compression.type": "lz4"}
+    )
+    await until(partial(sizes, system, "DEAD_LETTERS"), lambda now: now != before)
+    letter = (await listed(system, "--topic", "ORDER_CREATED"))[-1]
+    shown = await operate(system, "show", letter["id"])
+    assert "too large for a letter" in shown.out
+    ended = await operate(system, "retry", letter["id"])
+    assert (ended.code, ended.err) == (1, "")
+    assert ": came back as letter" in ended.out
+
+
+async def test_a_letter_of_a_topic_that_is_gone_can_only_be_dropped(system: System) -> None:
+    key = new_sku("gone")
+    letter_id = await forge(system, key, "NO_LONGER_THERE")
+    refused = await operate(system, "retry", letter_id)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == (
+        f"error: letter {letter_id} came from NO_LONGER_THERE/0, which is no place of messages (any more):"
+        " it can only be dropped\n"
+    )
+    assert (await operate(system, "drop", letter_id, "--reason", "gone", "--yes")).code == 0
+    assert await listed(system, "--key", key) == []
+
+
+async def test_a_record_that_no_worker_takes_in_is_not_called_mended(system: System) -> None:
+    letter_id = await forge(system, new_sku("unread"), "ANALYTICS_EVENTS")
+    ended = await operate(system, "retry", letter_id, "--wait", "0.5")
+    assert (ended.code, ended.err) == (1, "")
+    assert ": not taken in yet" in ended.out

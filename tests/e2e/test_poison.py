@@ -21,6 +21,7 @@ DEAD_LETTERS = "DEAD_LETTERS"
 KAFKA_S = 30
 STOCK = 1_000
 Headers = list[tuple[str, bytes]]
+NO_SETTINGS: Mapping[str, Any] = {}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -102,9 +103,11 @@ def ends(system: System, topic: str) -> list[TopicPartition]:
         consumer.close()
 
 
-def spread(system: System, records: list[Poison]) -> dict[tuple[str, int, int], Poison]:
+def spread(
+    system: System, records: list[Poison], settings: Mapping[str, Any] = NO_SETTINGS
+) -> dict[tuple[str, int, int], Poison]:
     """Put the records on their topics; return where each of them is."""
-    producer = Producer({"bootstrap.servers": system.bootstrap})
+    producer = Producer({"bootstrap.servers": system.bootstrap, **settings})
     places: dict[tuple[str, int, int], Poison] = {}
 
     def put(poison: Poison) -> None:

@@ -15,16 +15,19 @@ from app.settings import current
 from models.events import OrderCreated
 from models.order import Order
 from models.stock import StockItem
-from tables import inventory, orders
+from tables import inventory, letters, orders
+from tables.letters import Buried
 from tables.payments import count_delayed_refunds
 
 __all__ = [
+    "Buried",
     "Moving",
     "NotHere",
     "behind_s",
     "count_delayed_refunds",
     "find_item",
     "find_items",
+    "find_letters",
     "find_order",
     "is_ready",
     "item_owner",
@@ -65,6 +68,15 @@ def find_order(order_id: str) -> Order | None:
         NotHere: this worker does not own it.
     """
     return orders.state.load(_routes.partition_of(order_id), order_id.encode(), orders.coder)
+
+
+def find_letters(order_id: str) -> list[Buried]:
+    """Return the records about the order that could not be processed, oldest first.
+
+    Raises:
+        NotHere: this worker does not own it.
+    """
+    return letters.find_letters(_routes.partition_of(order_id), order_id)
 
 
 async def order_when(order_id: str, ready: Callable[[Order | None], bool], timeout_s: float) -> Order | None:

@@ -1,8 +1,10 @@
 """`/orders`: place an order, and see what became of it."""
 
 from datetime import UTC, datetime
+from heapq import merge
 from http import HTTPStatus
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import uuid_utils
@@ -21,6 +23,9 @@ from web.requests import NoQuery, OrderQuery, PlaceOrder, read_body, read_query
 from web.routes import get, post
 
 _settings = current().web
+
+DEAD_LETTER = "DEAD_LETTER"
+"""The type of a step that was none: a record about the order could not be processed."""
 
 
 @post("/orders")
@@ -47,8 +52,14 @@ async def show_order(request: web.Request) -> web.StreamResponse:
 async def show_timeline(request: web.Request) -> web.StreamResponse:
     """Answer with the order's timeline, oldest first."""
     read_query(request, NoQuery)
-    found = await find(request, wait_s=0)
-    return json_answer(_timeline(found)) if isinstance(found, Order) else found
+    found = await _look_up(request, wait_s=0)
+    if isinstance(found, web.Response):
+        return found
+    order_id = request.match_info["order_id"]
+    letters = _letters(order_id)
+    if found is None and not letters:
+        raise _unknown(order_id)
+    return json_answer(_timeline(order_id, found, letters))
 
 
 async def find(request: web.Request, wait_s: float, patience_s: float = 0) -> Order | web.Response:
@@ -59,6 +70,18 @@ async def find(request: web.Request, wait_s: float, patience_s: float = 0) -> Or
     Raises:
         Problem: 404 where there is no such order, 503 while nobody can tell.
     """
+    found = await _look_up(request, wait_s, patience_s)
+    if found is None:
+        raise _unknown(request.match_info["order_id"])
+    return found
+
+
+async def _look_up(request: web.Request, wait_s: float, patience_s: float = 0) -> Order | web.Response | None:
+    """Return the order, None where there is none, or the answer of the worker that has it.
+
+    Raises:
+        Problem: 503 while nobody can tell.
+    """
     order_id = request.match_info["order_id"]
     try:
         owner = queries.order_owner(order_id)
@@ -67,7 +90,7 @@ async def find(request: web.Request, wait_s: float, patience_s: float = 0) -> Or
             return await forward(request, owner, patience_s)
         order = await _appeared(order_id)
         if order is None:
-            raise _unknown(order_id)
+            return None
         waited = await queries.order_when(order_id, lambda known: bool(known and known.settled), wait_s)
     except (queries.Moving, queries.NotHere) as error:
         raise moving(error) from error
@@ -140,21 +163,37 @@ def _shown(order: Order) -> dict[str, Any]:
     }
 
 
-def _timeline(order: Order) -> dict[str, Any]:
-    first = _shown_step(order.history[0], since_previous_ms=0)
-    later_steps = (
-        _shown_step(step, since_previous_ms=round((step.at - before.at).total_seconds() * 1000))
-        for before, step in pairwise(order.history)
-    )
-    return {"order_id": order.order_id, "events": [first, *later_steps]}
+def _letters(order_id: str) -> list[queries.Buried]:
+    try:
+        return queries.find_letters(order_id)
+    except queries.NotHere as error:
+        raise moving(error) from error
 
 
-def _shown_step(step: Step, since_previous_ms: int) -> dict[str, Any]:
+def _timeline(order_id: str, order: Order | None, letters: list[queries.Buried]) -> dict[str, Any]:
+    history = order.history if order else ()
+    steps = [*merge(map(_shown_step, history), map(_shown_letter, letters), key=itemgetter("at"))]
+    for before, step in pairwise([steps[0], *steps]):
+        step["since_previous_ms"] = round((step["at"] - before["at"]).total_seconds() * 1000)
+    return {"order_id": order_id, "events": steps}
+
+
+def _shown_step(step: Step) -> dict[str, Any]:
     return {
         "event_id": step.event_id,
         "type": step.type,
         "about": step.about,
         "at": step.at,
         "causation_id": step.causation_id,
-        "since_previous_ms": since_previous_ms,
+    }
+
+
+def _shown_letter(letter: queries.Buried) -> dict[str, Any]:
+    """Return what a customer may know of a letter: what was wrong with it is the operator's."""
+    return {
+        "event_id": letter.place,
+        "type": DEAD_LETTER,
+        "about": letter.topic,
+        "at": letter.at,
+        "causation_id": None,
     }

@@ -130,6 +130,9 @@ class Batches:
 
     async def _commit(self, batch: Batch) -> None:
         try:
+            for given in batch.inputs:
+                if given.undecodable is not None:
+                    self._means.note(batch, given.undecodable)
             await commit(batch, self._means)
         except NotHeld as error:
             logger.warning("a batch of %s is given up, and comes again: %s", len(batch.inputs), error)
@@ -194,6 +197,7 @@ def _letter(record: Message, error: str) -> DeadLetter:
         offset=record.offset() or 0,
         key=record.key(),
         value=record.value(),
+        recorded_ms=record.timestamp()[1],
         error=error,
     )
 

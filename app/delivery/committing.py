@@ -1,12 +1,23 @@
 """Make a batch last: state acknowledged, then RocksDB, then messages acknowledged, then the offset."""
 
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from app.delivery.batch import Batch
+from app.delivery.deadletters import DeadLetter
 from app.delivery.faults import Reach, nowhere
 from app.delivery.ownership import Ownership
-from app.delivery.producer import StageProducer
+from app.delivery.producer import Record, StageProducer
 from app.delivery.progress import Progress
+from app.delivery.state import State
+
+Note = Callable[[Batch, DeadLetter], None]
+"""What writes into a batch that one of its inputs is buried with it."""
+
+
+def no_note(_batch: Batch, _letter: DeadLetter) -> None:
+    """Write nothing."""
 
 
 class Means(NamedTuple):
@@ -16,6 +27,7 @@ class Means(NamedTuple):
     progress: Progress
     ownership: Ownership
     reach: Reach = nowhere
+    note: Note = no_note
 
 
 async def commit(batch: Batch, means: Means) -> None:
@@ -38,6 +50,13 @@ async def commit(batch: Batch, means: Means) -> None:
 
 async def _save(batch: Batch, means: Means) -> None:
     rows = batch.rows()
+    async with AsyncExitStack() as turns:  # of two stages, each has to find its rows where it expects them
+        for state in {state for state, _ in rows if state.shared}:
+            await turns.enter_async_context(state.turn)
+        await _write(rows, means)
+
+
+async def _write(rows: Mapping[tuple[State, int], list[Record]], means: Means) -> None:
     offsets = await means.producer.publish(
         {(state.changelog, partition): records for (state, partition), records in rows.items()}
     )

@@ -12,13 +12,17 @@ MAX_ERROR_CHARACTERS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:
-    """Be a record on its way to the operator, untouched; the headers say where it came from and why."""
+    """Be a record on its way to the operator, untouched; the headers say where it came from and why.
+
+    `recorded_ms` is when the log took the record in.
+    """
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    recorded_ms: int
     error: str
 
     def record(self) -> Record:

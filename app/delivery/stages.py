@@ -10,9 +10,11 @@ import faust
 from faust.types import TP
 
 from app.delivery import faults
+from app.delivery.batch import Batch
 from app.delivery.batches import Batches, Bounds
 from app.delivery.codec import MessageDecoder, decode
-from app.delivery.committing import Means
+from app.delivery.committing import Means, Note
+from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
 from app.delivery.ownership import Ownership
 from app.delivery.producer import StageProducer
@@ -74,16 +76,22 @@ class Delivery:
         self.settings = settings
         self.tables: dict[str, State] = {}
         self._running: dict[str, Running] = {}
+        self._notes: list[Note] = []
         self._moving = asyncio.Lock()
         self.progress = Progress()
         self.ownership = edges.ownership(settings)
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
 
-    def table(self, name: str) -> State:
-        """Declare a table; its changelog is named after it."""
-        state = State(self._app, name, self.settings)
+    def table(self, name: str, *, shared: bool = False) -> State:
+        """Declare a table; its changelog is named after it. Where several stages write it, it is `shared`."""
+        state = State(self._app, name, self.settings, shared=shared)
         self.tables[state.changelog] = state
         return state
+
+    def on_buried(self, note: Note) -> Note:
+        """Call the function with each letter and its batch, before the batch is made to last."""
+        self._notes.append(note)
+        return note
 
     def stage(self, *reads: type[Message], room: asyncio.Event | None = None) -> Callable[[Stage], Stage]:
         """Make the function the agent of these messages' topics, its name the stage's.
@@ -176,7 +184,7 @@ class Delivery:
         producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
-        means = Means(producer, self.progress, self.ownership, reach)
+        means = Means(producer, self.progress, self.ownership, reach, self._note)
         batches = Batches(source, means, self._decode, bounds)
         self._running[stage.__name__] = Running(reads, source, producer, batches, waits_outside)
         try:
@@ -185,6 +193,10 @@ class Delivery:
             del self._running[stage.__name__]
             await source.close()
             await producer.close()
+
+    def _note(self, batch: Batch, letter: DeadLetter) -> None:
+        for note in self._notes:
+            note(batch, letter)
 
     async def _supervise(self, stage: Stage, batches: Batches) -> None:
         while True:

@@ -42,12 +42,17 @@ class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
 
 
 class State:
-    """Be one changelog-backed table, by partition, in bytes."""
+    """Be one changelog-backed table, by partition, in bytes.
 
-    def __init__(self, app: faust.App, name: str, settings: Settings) -> None:
+    Where several stages write it, it is `shared`: they take turns.
+    """
+
+    def __init__(self, app: faust.App, name: str, settings: Settings, *, shared: bool = False) -> None:
         self.name = name
         self.changelog = changelog_of(name)
         self._app = app
+        self.shared = shared
+        self.turn = asyncio.Lock()
         self._ends: dict[int, int] = {}
         self._watchers: defaultdict[bytes, set[asyncio.Future[None]]] = defaultdict(set)
         self.table = app.Table(

@@ -15,7 +15,7 @@ from app.topics import Kind, Layout
 from models.catalogue import MESSAGES
 
 TIMEOUT_S = 30
-CHANGELOGS = {"orders-changelog", "inventory-changelog", "payments-changelog"}
+CHANGELOGS = {"orders-changelog", "inventory-changelog", "payments-changelog", "letters-changelog"}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_each_thing_that_differs_is_named() -> None:
 def test_topics_that_differ_alike_share_one_line() -> None:
     specs = [spec for spec in topics.plan(Settings()) if spec.kind is Kind.CHANGELOG]
     assert topics.explain(topics.differences(specs, {})) == (
-        "orders-changelog, inventory-changelog, payments-changelog: missing;"
+        "orders-changelog, inventory-changelog, payments-changelog, letters-changelog: missing;"
         " create with `python -m app topics`"
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from app.letters.reading import count_open
+from app.partitions import partition_of
 from app.settings import load
 from tests.e2e.letters import (
+    PARTITIONS,
     begin,
     bury,
     end,
@@ -23,9 +26,9 @@ from tests.e2e.letters import (
     sizes,
     whole_order,
 )
-from tests.e2e.shop import Shop, new_sku, until
+from tests.e2e.shop import Shop, item, new_sku, order, until
 from tests.e2e.system import System, free_port
-from tests.e2e.test_poison import spread
+from tests.e2e.test_poison import Poison, spread
 
 TOPICS = ("ORDER_CREATED", "DEAD_LETTER_OUTCOMES")
 """What a retry writes to, where no other test does at the same time."""
@@ -134,6 +137,7 @@ async def test_a_mended_record_is_put_back_and_its_order_settles(
     assert (await shop.settled(order_id))["status"] == "COMPLETED"
     assert await shop.counters(sku) == (0, 0, 1)
     assert await listed(system, "--key", order_id) == []
+    assert (await steps(shop, order_id))[:2] == ["DEAD_LETTER", "ORDER_CREATED"]
     assert "done    retried as ORDER_CREATED/" in (shown := await operate(system, "show", letter["id"])).out
     assert ", edited by ada at " in shown.out
 
@@ -271,3 +275,65 @@ async def test_a_record_that_no_worker_takes_in_is_not_called_mended(system: Sys
     ended = await operate(system, "retry", letter_id, "--wait", "0.5")
     assert (ended.code, ended.err) == (1, "")
     assert ": not taken in yet" in ended.out
+
+
+async def steps(shop: Shop, order_id: str) -> list[str]:
+    """Return the types of the steps of an order's timeline."""
+    status, timeline = await shop.get(f"/orders/{order_id}/events")
+    assert status == 200, timeline
+    return [step["type"] for step in timeline["events"]]
+
+
+async def test_a_timeline_shows_a_letter_about_its_order_also_after_the_worker_s_disk_is_lost(
+    system: System, worker: str, shop: Shop
+) -> None:
+    sku = new_sku()
+    await shop.restock(sku, 1)
+    order_id = (await shop.buy(order(item(sku))))["order_id"]
+    before = await steps(shop, order_id)
+    poison = replace(half_an_order(order_id), topic="PAYMENT_REQUESTED")
+    (letter,) = await bury(system, poison)
+
+    status, timeline = await shop.get(f"/orders/{order_id}/events")
+    assert status == 200
+    *others, shown = timeline["events"]
+    assert [step["type"] for step in others] == before
+    assert shown["since_previous_ms"] >= 0
+    assert shown == {
+        "event_id": f"PAYMENT_REQUESTED/{poison.partition}/{letter['offset']}",
+        "type": "DEAD_LETTER",
+        "about": "PAYMENT_REQUESTED",
+        "at": shown["at"],
+        "causation_id": None,
+        "since_previous_ms": shown["since_previous_ms"],
+    }
+
+    port = int(worker.rsplit(":", 1)[1])
+    await asyncio.to_thread(system.workers[port].kill)
+    (folder,) = (system.folder / "data").glob(f"worker-*-{port}")
+    await asyncio.to_thread(shutil.rmtree, folder)
+    await system.worker(port)
+    assert await shop.get(f"/orders/{order_id}/events") == (200, timeline)
+
+
+async def test_an_order_that_never_came_about_has_its_letter_for_a_timeline(
+    system: System, shop: Shop
+) -> None:
+    order_id = new_sku("order")
+    await bury(system, half_an_order(order_id))
+    assert await steps(shop, order_id) == ["DEAD_LETTER"]
+    assert (await shop.get(f"/orders/{order_id}"))[0] == 404
+    assert (await shop.get(f"/orders/{new_sku('order')}/events"))[0] == 404
+
+
+async def test_a_request_for_stock_is_not_in_its_order_s_timeline_and_is_found_by_its_bytes(
+    system: System, shop: Shop
+) -> None:
+    sku, order_id = new_sku(), new_sku("order")
+    key = sku.encode()
+    value = b'{"order_id": "%b", not json' % order_id.encode()
+    await bury(
+        system, Poison("INVENTORY_REQUESTED", partition_of(key, PARTITIONS), key, value, "Undecodable")
+    )
+    assert (await shop.get(f"/orders/{order_id}/events"))[0] == 404
+    assert [letter["key"] for letter in await listed(system, "--order", order_id)] == [sku]

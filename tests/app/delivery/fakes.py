@@ -125,6 +125,8 @@ class RecordingState:
     rows: dict[tuple[int, bytes], bytes | None] = field(default_factory=dict)
     offsets: list[int] = field(default_factory=list)
     gaps: dict[int, Gap] = field(default_factory=dict)
+    shared: bool = False
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def gap(self, partition: int, _offset: int, _count: int) -> Gap | None:
         return self.gaps.get(partition)
@@ -285,7 +287,13 @@ def restocked(quantity: int = 1, sku: str = "sku-1") -> InventoryRestocked:
 
 def letter(offset: int = 7) -> DeadLetter:
     return DeadLetter(
-        topic="ORDER_CREATED", partition=3, offset=offset, key=b"\xff", value=None, error="what was wrong"
+        topic="ORDER_CREATED",
+        partition=3,
+        offset=offset,
+        key=b"\xff",
+        value=None,
+        recorded_ms=RECORDED_MS,
+        error="what was wrong",
     )
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 from faust.types import TP
 
+from app.delivery.batch import Batch
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
+from app.delivery.deadletters import DeadLetter
 from app.delivery.state import NotHere
 from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
@@ -16,8 +19,10 @@ from tests.app.delivery.fakes import (
     STEPS,
     Died,
     Log,
+    RecordingState,
     Worker,
     restocked,
+    state_of,
 )
 from tests.app.turning import turns, until
 
@@ -117,6 +122,39 @@ async def test_several_inputs_at_fault_are_each_buried(worker_of: MakeWorker) ->
     await worker.begin()
     await until(lambda: len(worker.acknowledged) == 6)
     assert (worker.sent, len(worker.buried)) == ([2, 5], 4)
+
+
+async def test_whoever_wants_to_know_of_letters_writes_with_the_batch_that_buries_them(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of()
+    state = state_of(worker.log)
+
+    @worker.delivery.on_buried
+    def note(batch: Batch, letter: DeadLetter) -> None:
+        batch.write(state, letter.partition, b"%d" % letter.offset, letter.error.encode())
+
+    worker.put(POISON, 2)
+    worker.put(3, content=b"{")
+    await worker.begin()
+    await until(lambda: len(worker.acknowledged) == 3)
+    written = cast("RecordingState", state).rows
+    assert written.keys() == {(0, b"0"), (0, b"2")}
+    assert written[0, b"0"] == b"ValueError: beyond counting"
+    assert len(worker.buried) == 2
+
+
+async def test_a_letter_that_can_not_be_noted_is_not_acknowledged(worker_of: MakeWorker) -> None:
+    worker = worker_of()
+
+    @worker.delivery.on_buried
+    def note(_batch: Batch, _letter: DeadLetter) -> None:
+        raise NotHere("partition 0 is not open on this worker")
+
+    worker.put(1, content=b"{")
+    await worker.begin()
+    assert "is not open on this worker" in await worker.died()
+    assert worker.acknowledged == []
 
 
 async def test_what_cannot_be_read_is_buried_without_the_agent_seeing_it(worker_of: MakeWorker) -> None:

@@ -203,6 +203,23 @@ async def test_anothers_rows_are_looked_at_before_the_disk_is_written_and_put_ri
     ]
 
 
+async def test_stages_that_share_a_table_take_turns_at_it() -> None:
+    log = Log(holds_at="states sent")
+    state = RecordingState(log, shared=True)
+    batches = [Batch(()), Batch(())]
+    for number, batch in enumerate(batches):
+        batch.write(cast("State", state), 0, b"%d" % number, b"value")
+    commits = [asyncio.ensure_future(commit(batch, means(log, RecordingProducer(log)))) for batch in batches]
+    await turns()
+    assert log.done == ["states sent"], "the second waits until the first is written"
+    log.gate.set()
+    await asyncio.gather(*commits)
+    assert [done for done in log.done if done in {"states sent", "rows written"}] == [
+        "states sent",
+        "rows written",
+    ] * 2
+
+
 async def test_rows_are_written_with_the_changelog_offset_that_they_reach_up_to() -> None:
     log = Log()
     state, batch, offsets = (

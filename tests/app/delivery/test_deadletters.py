@@ -8,7 +8,9 @@ from app.delivery.state import State
 
 
 def letter(value: bytes, error: str = "no JSON") -> DeadLetter:
-    return DeadLetter(topic="ORDER_CREATED", partition=3, offset=7, key=b"k", value=value, error=error)
+    return DeadLetter(
+        topic="ORDER_CREATED", partition=3, offset=7, key=b"k", value=value, recorded_ms=0, error=error
+    )
 
 
 def test_a_dead_letter_keeps_key_and_value_as_they_were() -> None:

@@ -19,7 +19,7 @@ class Written(Record):
 
 def buried(value: bytes | None = b"{", **changed: Any) -> Any:
     record = DeadLetter(
-        topic="ORDER_CREATED", partition=3, offset=7, key=b"k", value=value, error="no JSON"
+        topic="ORDER_CREATED", partition=3, offset=7, key=b"k", value=value, recorded_ms=0, error="no JSON"
     ).record()
     written = Written(5, record["value"], record["key"], 3, **changed)
     written.pairs = record["headers"]

@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Be the letters to work on, oldest first and without values.
+    """Be the letters to work on, oldest first and light.
 
     `of` is how many there are, beyond the limit too; `done` are those that were dealt with already.
     """
@@ -88,7 +88,8 @@ def require_order(reader: Reader, letters: tuple[Letter, ...]) -> None:
 
 
 def _named(reader: Reader, choice: Choice) -> Chosen:
-    found = {letter.name: letter for letter in map(reader.find, sorted(set(choice.ids), reverse=True))}
+    letters = (reader.find(letter_id).light() for letter_id in sorted(set(choice.ids), reverse=True))
+    found = {letter.name: letter for letter in letters}
     known = {
         name: outcome
         for partition in sorted({letter.id.partition for letter in found.values()})
@@ -97,5 +98,4 @@ def _named(reader: Reader, choice: Choice) -> Chosen:
     }
     done = () if choice.force else tuple((found[name], known[name]) for name in known)
     left = [letter for name, letter in found.items() if choice.force or name not in known]
-    letters = tuple(sorted(left, key=lambda letter: letter.moment))
-    return Chosen(letters, len(letters), done)
+    return Chosen(tuple(sorted(left, key=lambda letter: letter.moment)), len(left), done)

@@ -57,12 +57,17 @@ def list_letters(  # noqa: PLR0913  # an option each
 
 
 @dead_letters.command()
-def show(letter: Annotated[str, typer.Argument(metavar="ID", help="A letter's id, as listed.")]) -> None:
+def show(
+    letter: Annotated[str, typer.Argument(metavar="ID", help="A letter's id, as listed.")],
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="Write only the bytes, as they are.")] = False,
+) -> None:
     """Show one letter: its headers, its bytes, and what was done about it."""
     from app.letters import showing  # noqa: PLC0415  # other commands need no Kafka client
     from app.letters.letter import LetterId  # noqa: PLC0415
 
-    raise typer.Exit(showing.run(current(), LetterId.parse(letter)))
+    run = showing.run_raw if raw else showing.run
+    raise typer.Exit(run(current(), LetterId.parse(letter)))
 
 
 @dead_letters.command()

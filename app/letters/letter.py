@@ -1,13 +1,16 @@
 """A dead letter as the operator has it: which one it is, where its record came from, what was wrong."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, cast
 
 from confluent_kafka import Message
 
 from app.errors import LettersRefused
+
+LIGHT_BYTES = 4_096
+"""More than most messages have."""
 
 
 class LetterId(NamedTuple):
@@ -45,7 +48,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """Be one letter; `source` is None where its headers don't say, and `left_out` what it had no room for."""
+    """Be one letter; `source` is None where its headers don't say, and `left_out` what it had no room for.
+
+    A letter that is not `whole` has a value, which is not held in memory.
+    """
 
     id: LetterId
     at: datetime
@@ -54,11 +60,18 @@ class Letter:
     value: bytes | None
     error: str
     left_out: int = 0
+    whole: bool = True
 
     @property
     def name(self) -> bytes:
         """Return what outcomes know it by: its source, for a crash may leave the same letter twice."""
         return str(self.source or self.id).encode()
+
+    def light(self) -> Self:
+        """Return the letter without its value where that is large: thousands are held in memory at a time."""
+        if self.value is None or len(self.value) <= LIGHT_BYTES:
+            return self
+        return replace(self, value=None, whole=False)
 
     @property
     def moment(self) -> tuple[datetime, LetterId]:

@@ -141,8 +141,8 @@ def _content(reader: Reader, letter: Letter) -> tuple[bytes | None, bytes | None
     """Return key and value of the record; what was too large for a letter is still where it came from."""
     if letter.left_out:
         return reader.find_source(_source(letter))
-    found = reader.find(letter.id)
-    return found.key, found.value
+    value = letter.value if letter.whole else reader.find(letter.id).value
+    return letter.key, value
 
 
 def _edited(reader: Reader, letters: Sequence[Letter], options: Options) -> bytes | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import nlargest, nsmallest
 from operator import attrgetter
@@ -43,7 +43,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """Be some of the letters that are meant, oldest first and without values; `of` is how many there are."""
+    """Be some of the letters that are meant, oldest first and light; `of` is how many there are."""
 
     letters: tuple[Letter, ...]
     of: int
@@ -101,7 +101,7 @@ def moment_of(text: str, now: datetime) -> datetime:
 
 
 class _Counted:
-    """Count what passes, and let go of the values: a page is to take little memory."""
+    """Count what passes, and let go of large values: a page is to take little memory."""
 
     def __init__(self, letters: Iterable[Letter]) -> None:
         self._letters = letters
@@ -110,7 +110,7 @@ class _Counted:
     def __iter__(self) -> Iterator[Letter]:
         for letter in self._letters:
             self.count += 1
-            yield replace(letter, value=None)
+            yield letter.light()
 
 
 def _is_about(letter: Letter, order_id: bytes) -> bool:

@@ -1,5 +1,6 @@
 """What `dead-letters show` does: all there is to know about one letter."""
 
+import sys
 from collections.abc import Iterator
 
 from app.letters.letter import Letter, LetterId, Source
@@ -9,6 +10,19 @@ from app.letters.progress import reading
 from app.letters.reading import Reader
 from app.letters.texts import key_text, value_lines
 from app.settings import Settings
+
+
+def run_raw(settings: Settings, letter_id: LetterId) -> int:
+    """Write the bytes of a letter's record as they are.
+
+    Raises:
+        Failure: Kafka does not answer, or there is no such letter.
+    """
+    with Reader(settings) as reader:
+        letter = reader.find(letter_id)
+        value = reader.find_source(letter.source)[1] if letter.left_out and letter.source else letter.value
+    sys.stdout.buffer.write(value or b"")
+    return 0
 
 
 def run(settings: Settings, letter_id: LetterId) -> int:
@@ -46,7 +60,7 @@ def _lines(letter: Letter, done: list[Outcome], again: dict[Source, LetterId]) -
         yield "done    nothing"
     yield ""
     if letter.left_out:
-        yield f"{letter.left_out:,} bytes, too large for a letter: they are where the record came from"
+        yield f"{letter.left_out:,} bytes, too large for a letter: --raw gets them from where they are"
     elif letter.value is None:
         yield "no value"
     else:

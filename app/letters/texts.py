@@ -8,6 +8,9 @@ from msgspec.json import format as format_json
 LINE = 16
 """Bytes a line of a dump."""
 
+DUMPED_BYTES = 64 * 1024
+"""How much of a value is dumped: nobody reads more."""
+
 
 def plain(text: str) -> str:
     """Return the text with whatever is no visible character or blank spelt out."""
@@ -23,7 +26,9 @@ def value_lines(value: bytes) -> Iterator[str]:
     """Yield the lines that show a value: JSON with its parts indented, else a dump."""
     pretty = pretty_json(value)
     if pretty is None:
-        yield from dump(value)
+        yield from dump(value[:DUMPED_BYTES])
+        if len(value) > DUMPED_BYTES:
+            yield f"... and {len(value) - DUMPED_BYTES:,} bytes more: --raw has them all"
     else:
         yield from map(plain, pretty.split("\n"))
 

@@ -79,6 +79,8 @@ async def test_a_letter_is_shown_with_its_bytes(system: System) -> None:
     assert f"key     {order_id}\n" in shown.out
     assert "done    nothing\n" in shown.out
     assert "00000000  7b 22 74 79 70 65 22 3a" in shown.out
+    raw = await operate(system, "show", letter["id"], "--raw")
+    assert (raw.code, raw.out.encode(), raw.err) == (0, half_an_order(order_id).value, "")
 
 
 async def test_open_letters_are_counted_by_topic(system: System) -> None:
@@ -252,6 +254,8 @@ async def test_a_record_too_large_for_a_letter_is_put_back_from_where_it_came(sy
     letter = (await listed(system, "--topic", "ORDER_CREATED"))[-1]
     shown = await operate(system, "show", letter["id"])
     assert "too large for a letter" in shown.out
+    raw = await operate(system, "show", letter["id"], "--raw")
+    assert raw.out.encode() == poison.value
     ended = await operate(system, "retry", letter["id"])
     assert (ended.code, ended.err) == (1, "")
     assert ": came back as letter" in ended.out

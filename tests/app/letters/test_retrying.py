@@ -6,11 +6,13 @@ import pytest
 
 from app.errors import LettersRefused
 from app.letters import retrying
-from app.letters.letter import Letter, Source
+from app.letters.letter import LIGHT_BYTES, Letter, Source
 from app.letters.outcomes import Outcome
 from app.letters.retrying import Options
 from app.settings import Settings
 from tests.app.letters.letters import letter
+
+LARGE = b"x" * (LIGHT_BYTES + 1)
 
 
 class Paper:
@@ -63,12 +65,12 @@ def put_back(
     edited: bytes | None = None,
 ) -> tuple[list[int], list[int]]:
     """Put three letters back; return which were and how often progress was told."""
-    letters = [letter(number) for number in range(3)]
+    letters = [letter(0), letter(1, value=LARGE), letter(2)]
     ticks: list[int] = []
     monkeypatch.setattr(retrying, "Writer", lambda _: paper)
     monkeypatch.setattr("time.monotonic", lambda: clock.now)
     retry = retrying.Retry(Settings(), cast("Any", Shelf(letters)), Options(by="ada", rate=rate), edited)
-    sent = retry.put_back(letters, cast("Any", ticks.append), clock)
+    sent = retry.put_back([each.light() for each in letters], cast("Any", ticks.append), clock)
     return [each.id.offset for each in sent.values()], ticks
 
 
@@ -78,7 +80,7 @@ def test_each_record_is_noted_before_the_next_is_put_back(monkeypatch: pytest.Mo
     assert paper.done[:3] == [
         "put 0 b'order-0' b'{'",
         "record 0:0 RETRIED ORDER_CREATED/0/100",
-        "put 1 b'order-1' b'{'",
+        f"put 1 b'order-1' {LARGE!r}",
     ]
 
 

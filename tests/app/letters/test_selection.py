@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.errors import LettersRefused
-from app.letters.letter import LetterId, Source
+from app.letters.letter import LIGHT_BYTES, LetterId, Source
 from app.letters.selection import Wanted, held_back, moment_of, newest, oldest
 from tests.app.letters.letters import START, letter
 
@@ -51,12 +51,13 @@ def test_a_letter_without_a_source_is_of_no_topic() -> None:
     assert letter(source=None) in Wanted()
 
 
-def test_a_page_has_the_newest_letters_newest_last_and_none_of_their_values() -> None:
-    letters = [letter(4), letter(6), letter(1, partition=1), letter(5, partition=1)]
+def test_a_page_has_the_newest_letters_newest_last_and_no_large_values() -> None:
+    large = letter(4, value=b"x" * (LIGHT_BYTES + 1))
+    letters = [large, letter(6), letter(1, partition=1), letter(5, partition=1)]
     page = newest(letters, Wanted(), 3)
     assert [str(each.id) for each in page.letters] == ["0:4", "1:5", "0:6"]
     assert page.of == 4
-    assert {each.value for each in page.letters} == {None}
+    assert [(each.value, each.whole) for each in page.letters] == [(None, False), (b"{", True), (b"{", True)]
 
 
 def test_the_page_before_ends_where_the_other_begins() -> None:

@@ -1,4 +1,4 @@
-from app.letters.texts import dump, key_text, plain, value_lines
+from app.letters.texts import DUMPED_BYTES, dump, key_text, plain, value_lines
 
 
 def test_json_is_shown_with_its_parts_indented() -> None:
@@ -19,6 +19,12 @@ def test_a_dump_has_a_line_for_each_sixteen_bytes() -> None:
     lines = list(dump(bytes(range(40))))
     assert [line[:10] for line in lines] == ["00000000  ", "00000010  ", "00000020  "]
     assert lines[2].endswith(" !\"#$%&'")
+
+
+def test_a_very_large_value_is_dumped_in_part() -> None:
+    lines = list(value_lines(b"\xff" * (DUMPED_BYTES + 3)))
+    assert len(lines) == DUMPED_BYTES // 16 + 1
+    assert lines[-1] == "... and 3 bytes more: --raw has them all"
 
 
 def test_nothing_that_a_terminal_would_obey_is_printed() -> None:

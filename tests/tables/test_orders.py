@@ -9,7 +9,7 @@ from app.delivery.batch import Batch
 from app.delivery.state import NotHere
 from models.order import Order
 from models.saga import OrderEvent, evolve
-from tables.orders import OPEN, coder, due, find_open, find_waiting, save_order, take_up
+from tables.orders import OPEN, coder, due, find_open, find_waiting, limits, save_order, take_up
 from tests.models.scenario import created, declined, deducted, insufficient, moment, paid, released
 
 Rows = dict[bytes, bytes | None]
@@ -134,8 +134,9 @@ def test_an_order_is_due_once_its_batch_lasts_and_not_before(monkeypatch: Any) -
     assert due.held_bytes == 0
     for callback in batch.afterwards:
         callback()
-    assert due.take(moment(29.9).timestamp(), 9) is None
-    assert due.take(moment(30).timestamp(), 9) == (0, [b"order-1"])
+    pending_s = limits.pending.total_seconds()
+    assert due.take(moment(pending_s - 0.1).timestamp(), 9) is None
+    assert due.take(moment(pending_s).timestamp(), 9) == (0, [b"order-1"])
     put_in_place(monkeypatch, dict(records(batch)))
 
 

@@ -5,32 +5,47 @@ from types import MappingProxyType
 
 from app.audit.facts import Fact, History, content
 from app.audit.offences import Kind, Offence
-from models.commands import RequestInventory, RequestInventoryRelease, RequestPayment, RequestPaymentRefund
+from models.commands import (
+    RequestInventory,
+    RequestInventoryRelease,
+    RequestInventoryReturn,
+    RequestPayment,
+    RequestPaymentRefund,
+)
 from models.events import (
     InventoryDeducted,
     InventoryInsufficient,
     InventoryReleased,
     InventoryRestocked,
+    InventoryReturned,
     OrderCancelRequested,
     OrderCreated,
+    OrderRefundRequested,
     OrderTimedOut,
     PaymentCompleted,
     PaymentFailed,
+    PaymentRefundDelayed,
     PaymentRefunded,
 )
 from models.messages import Message
 
-FROM_OUTSIDE = (OrderCreated, InventoryRestocked, OrderCancelRequested, OrderTimedOut)
-"""What customers, suppliers and timers say: the first of its chain."""
+FROM_OUTSIDE = (OrderCreated, InventoryRestocked, OrderCancelRequested, OrderRefundRequested, OrderTimedOut)
+"""What customers, suppliers and timers say: the first of its chain.
 
-ANSWERS: Mapping[type[Message], type[Message]] = MappingProxyType(
+A timer may also name the event by which the order came to where it waited: its word then is one more link.
+"""
+
+ANSWERS: Mapping[type[Message], tuple[type[Message], ...]] = MappingProxyType(
     {
-        InventoryDeducted: RequestInventory,
-        InventoryInsufficient: RequestInventory,
-        InventoryReleased: RequestInventoryRelease,
-        PaymentCompleted: RequestPayment,
-        PaymentFailed: RequestPayment,
-        PaymentRefunded: RequestPaymentRefund,
+        InventoryDeducted: (RequestInventory,),
+        InventoryInsufficient: (RequestInventory,),
+        InventoryReleased: (RequestInventoryRelease,),
+        RequestInventoryReturn: (OrderRefundRequested,),
+        InventoryReturned: (RequestInventoryReturn,),
+        PaymentCompleted: (RequestPayment,),
+        PaymentFailed: (RequestPayment, RequestPaymentRefund),
+        PaymentRefundDelayed: (RequestPaymentRefund,),
+        PaymentRefunded: (RequestPaymentRefund,),
     }
 )
 """What a stage says only when it is asked, and by what."""
@@ -92,7 +107,7 @@ def _orphans(history: History) -> Iterator[Offence]:
 def _fault(fact: Fact[Message], by_id: Mapping[str, Fact[Message]]) -> str | None:
     """Return what is wrong with the chain from this fact to the outside, as far as its own link goes."""
     message = fact.message
-    if isinstance(message, FROM_OUTSIDE):
+    if _is_first(message, by_id):
         return None
     cause = by_id.get(message.causation_id)
     if cause is None:
@@ -104,14 +119,20 @@ def _fault(fact: Fact[Message], by_id: Mapping[str, Fact[Message]]) -> str | Non
 
 
 def _wanted(message: Message) -> str:
-    asked = ANSWERS.get(type(message))
-    return f"the {asked.type if asked else 'event'} that led to {message.type}"
+    asked = " or ".join(kind.type for kind in ANSWERS.get(type(message), ()))
+    return f"the {asked or 'event'} that led to {message.type}"
+
+
+def _is_first(message: Message, by_id: Mapping[str, Fact[Message]]) -> bool:
+    if isinstance(message, OrderTimedOut):
+        return message.causation_id not in by_id
+    return isinstance(message, FROM_OUTSIDE)
 
 
 def _is_circular(message: Message, by_id: Mapping[str, Fact[Message]]) -> bool:
     seen: set[str] = set()
     cause: Fact[Message] | None = by_id.get(message.causation_id)
-    while cause is not None and not isinstance(cause.message, FROM_OUTSIDE):
+    while cause is not None and not _is_first(cause.message, by_id):
         if cause.message.event_id in seen:
             return True
         seen.add(cause.message.event_id)

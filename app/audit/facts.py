@@ -10,7 +10,17 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from models.events import InventoryReleased, OrderCancelled, OrderCompleted, OrderCreated
+from models.commands import RequestInventoryReturn, RequestPaymentRefund
+from models.events import (
+    InventoryReleased,
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderRefunded,
+    OrderRefundRequested,
+    PaymentRefundDelayed,
+    PaymentRefunded,
+)
 from models.messages import Message
 
 M = TypeVar("M", bound=Message)
@@ -23,6 +33,8 @@ class Status(StrEnum):
     OPEN = "OPEN"
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
+    REFUNDING = "REFUNDING"
+    REFUNDED = "REFUNDED"
 
 
 class Place(NamedTuple):
@@ -88,15 +100,58 @@ class History:
 
     @cached_property
     def ends(self) -> list[Fact[OrderCompleted] | Fact[OrderCancelled]]:
-        """Return every end of the order, the first one first."""
+        """Return every end of the order, the first one first; a refund comes on top of one, and is none."""
         return sorted([*self.of(OrderCompleted), *self.of(OrderCancelled)], key=_in_the_log)
 
     @cached_property
     def status(self) -> Status:
-        """Return how the order stands by its first end."""
+        """Return how the order stands by its first end, and by what was taken back of it."""
+        if self.ends and isinstance(self.ends[0].message, OrderCancelled):
+            return Status.CANCELLED
+        if self.refunded is not None:  # a crash may have it said before ORDER_COMPLETED
+            return Status.REFUNDED
         if not self.ends:
             return Status.OPEN
-        return Status.COMPLETED if isinstance(self.ends[0].message, OrderCompleted) else Status.CANCELLED
+        return Status.REFUNDING if self.granted else Status.COMPLETED
+
+    @cached_property
+    def refunded(self) -> Fact[OrderRefunded] | None:
+        """Return the word that the order was taken back."""
+        return next(iter(self.of(OrderRefunded)), None)
+
+    @cached_property
+    def granted(self) -> list[Fact[OrderRefundRequested]]:
+        """Return the wishes for a refund of which something came."""
+        said = (*self.of(RequestInventoryReturn), *self.of(RequestPaymentRefund))
+        causes = {fact.message.causation_id for fact in said}
+        return [wish for wish in self.of(OrderRefundRequested) if wish.message.event_id in causes]
+
+    def wish(self, limits: Limits) -> Fact[OrderRefundRequested] | None:
+        """Return the first wish for a refund that must be granted.
+
+        One that was read before the order was completed is not: such as have led to nothing, and were
+        recorded before ORDER_COMPLETED, so count for nothing.
+        """
+        completed = self.of(OrderCompleted)
+        must = [
+            wish
+            for wish in self.of(OrderRefundRequested)
+            if wish in self.granted or (completed and wish.at > completed[0].at + limits.skew)
+        ]
+        return next(iter(must), None)
+
+    def lacks_wish(self, fact: Fact[Message], limits: Limits) -> bool:
+        """Tell whether something was taken back that nobody had asked to be taken back by then."""
+        wishes = self.of(OrderRefundRequested)
+        return fact.judged and not any(wish.at <= fact.at + limits.skew for wish in wishes)
+
+    @property
+    def retried(self) -> str:
+        """Return what to say of money whose refund is being retried, to stand behind what was found."""
+        delayed = self.of(PaymentRefundDelayed)
+        if not delayed or self.of(PaymentRefunded):
+            return ""
+        return f"; {PaymentRefundDelayed.type} at {delayed[0].at:%Y-%m-%d %H:%M:%S}: it is being retried"
 
 
 def content(message: Message) -> Message:

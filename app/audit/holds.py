@@ -1,17 +1,24 @@
-"""Rule 2, seen from the order: what it holds of each SKU is what it ordered, and is sold or given back; pure.
+"""Rule 2, seen from the order: it holds of each SKU what it ordered, and sells it or gives it back; pure.
 
 The other half of the rule, that there was enough of the SKU, is in `app.audit.stock`: it needs all orders.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from app.audit.facts import Fact, History, Limits, Status
 from app.audit.offences import Kind, Offence
 from app.audit.stock import Movement
-from models.commands import RequestInventoryRelease, RequestInventorySale
-from models.events import InventoryDeducted, InventoryInsufficient, InventoryReleased
+from models.commands import RequestInventoryRelease, RequestInventoryReturn, RequestInventorySale
+from models.events import (
+    InventoryDeducted,
+    InventoryInsufficient,
+    InventoryReleased,
+    InventoryReturned,
+    OrderRefundRequested,
+)
 from models.messages import Message
 
 M = TypeVar(
@@ -19,7 +26,9 @@ M = TypeVar(
     InventoryDeducted,
     InventoryInsufficient,
     InventoryReleased,
+    InventoryReturned,
     RequestInventoryRelease,
+    RequestInventoryReturn,
     RequestInventorySale,
 )
 
@@ -36,6 +45,8 @@ class Hold:
     released: Fact[InventoryReleased] | None
     release: Fact[RequestInventoryRelease] | None
     sale: Fact[RequestInventorySale] | None
+    returning: Fact[RequestInventoryReturn] | None
+    returned: Fact[InventoryReturned] | None
 
 
 def holds_of(history: History) -> list[Hold]:
@@ -47,6 +58,8 @@ def holds_of(history: History) -> list[Hold]:
     released = _by_sku(history.of(InventoryReleased))
     releases = _by_sku(history.of(RequestInventoryRelease))
     sales = _by_sku(history.of(RequestInventorySale))
+    returns = _by_sku(history.of(RequestInventoryReturn))
+    returned = _by_sku(history.of(InventoryReturned))
     return [
         Hold(
             order_id=history.order_id,
@@ -57,8 +70,10 @@ def holds_of(history: History) -> list[Hold]:
             released=released.get(sku),
             release=releases.get(sku),
             sale=sales.get(sku),
+            returning=returns.get(sku),
+            returned=returned.get(sku),
         )
-        for sku in dict.fromkeys((*ordered, *deducted, *released, *releases, *sales))
+        for sku in dict.fromkeys((*ordered, *deducted, *released, *releases, *sales, *returns, *returned))
     ]
 
 
@@ -69,14 +84,17 @@ def check_holds(history: History, holds: Iterable[Hold], limits: Limits) -> Iter
     for hold in holds:
         yield from _reserved(hold)
         yield from _settled(hold, history)
+        yield from _returned(hold, history, limits)
         yield from _left(hold, history, limits)
 
 
 def movements_of(holds: Iterable[Hold], limits: Limits) -> Iterator[Movement]:
     """Yield how an order moved the counters of each SKU.
 
-    A sale or a release counts from when it was asked for, but not before the reservation was announced:
-    nobody can tell from the topics when the stock keeper came to it.
+    A sale, a release or a return counts from when it was asked for, but not before the reservation was
+    announced: nobody can tell from the topics when the stock keeper came to it. A sale that its return has
+    overtaken moves nothing any more; it stays as a movement, at the place where it may have been put before
+    the return was read.
     """
     for hold in holds:
         if hold.deducted is None:
@@ -90,18 +108,38 @@ def movements_of(holds: Iterable[Hold], limits: Limits) -> Iterator[Movement]:
             cause=hold.order_id,
             place=hold.deducted.place,
         )
-        settled = hold.sale or hold.release
-        if settled is not None:
-            moved = settled.message.quantity
+        sold_at = _counts_at(hold.deducted, hold.sale, limits)
+        returned_at = _counts_at(hold.deducted, hold.returning, limits)
+        is_sold = sold_at is not None and (returned_at is None or sold_at <= returned_at)
+        if hold.sale is not None and sold_at is not None:
             yield Movement(
                 sku=hold.sku,
-                at=max(hold.deducted.at, settled.at - limits.skew),
-                available=0 if hold.sale else moved,
-                reserved=-held,
-                sold=moved if hold.sale else 0,
+                at=sold_at,
+                reserved=-held if is_sold else 0,
+                sold=hold.sale.message.quantity if is_sold else 0,
                 cause=hold.order_id,
-                place=settled.place,
+                place=hold.sale.place,
             )
+        back: Fact[RequestInventoryReturn] | Fact[RequestInventoryRelease] | None = hold.returning
+        if back is None and hold.sale is None:
+            back = hold.release
+        back_at = _counts_at(hold.deducted, back, limits)
+        if back is not None and back_at is not None:
+            yield Movement(
+                sku=hold.sku,
+                at=back_at,
+                available=back.message.quantity,
+                reserved=0 if is_sold else -held,
+                sold=-hold.sale.message.quantity if hold.sale and is_sold else 0,
+                cause=hold.order_id,
+                place=back.place,
+            )
+
+
+def _counts_at(
+    deducted: Fact[InventoryDeducted], settled: Fact[Message] | None, limits: Limits
+) -> datetime | None:
+    return None if settled is None else max(deducted.at, settled.at - limits.skew)
 
 
 def _reserved(hold: Hold) -> Iterator[Offence]:
@@ -114,20 +152,33 @@ def _reserved(hold: Hold) -> Iterator[Offence]:
             found=f"{deducted.message.quantity} reserved",
             place=deducted.place,
         )
-    if hold.sale is not None and hold.sale.judged and deducted is None:
+    returned = hold.returned
+    if returned is not None and returned.message.quantity != hold.ordered:
+        yield Offence(
+            kind=Kind.WRONG_QUANTITY,
+            subject=hold.order_id,
+            expected=f"{hold.ordered or 'none'} of {hold.sku}, as ordered",
+            found=f"{returned.message.quantity} returned",
+            place=returned.place,
+        )
+    settled, what = (hold.sale, "sale") if hold.sale else (hold.returning, "return")
+    if settled is not None and settled.judged and deducted is None:
         yield Offence(
             kind=Kind.SOLD_UNRESERVED,
             subject=hold.order_id,
-            expected=f"{InventoryDeducted.type} of {hold.sku} before its sale",
+            expected=f"{InventoryDeducted.type} of {hold.sku} before its {what}",
             found="none",
-            place=hold.sale.place,
+            place=settled.place,
         )
 
 
 def _settled(hold: Hold, history: History) -> Iterator[Offence]:
-    """Let only what is paid be sold, and only what is not be given back."""
-    wrong = {Status.COMPLETED: hold.release, Status.CANCELLED: hold.sale}.get(history.status)
-    if wrong is None and hold.sale is not None:
+    """Let only what is paid be sold and returned, and only what is not be released."""
+    sold: Fact[Message] | None = hold.sale or hold.returning
+    wrong: Fact[Message] | None = None
+    if history.status is Status.CANCELLED:
+        wrong = sold
+    elif history.status is not Status.OPEN or sold is not None:
         wrong = hold.release
     if wrong is not None:
         yield Offence(
@@ -139,15 +190,40 @@ def _settled(hold: Hold, history: History) -> Iterator[Offence]:
         )
 
 
+def _returned(hold: Hold, history: History, limits: Limits) -> Iterator[Offence]:
+    """Let stock be returned only where somebody asked for it, and be back when the order is said to be."""
+    if hold.returning is not None and history.lacks_wish(hold.returning, limits):
+        yield Offence(
+            kind=Kind.SETTLED_WRONGLY,
+            subject=hold.order_id,
+            expected=f"no return of {hold.sku} before {OrderRefundRequested.type}",
+            found="nobody asked for it",
+            place=hold.returning.place,
+        )
+    done = history.refunded
+    if done is None or not done.judged or hold.ordered is None:
+        return
+    if hold.returned is None or hold.returned.at > done.at + limits.skew:
+        yield Offence(
+            kind=Kind.STOCK_LEFT,
+            subject=hold.order_id,
+            expected=f"{InventoryReturned.type} of {hold.sku} before {done.message.type}",
+            found="none",
+            place=done.place,
+        )
+
+
 def _left(hold: Hold, history: History, limits: Limits) -> Iterator[Offence]:
     """Look for stock that an order keeps after its end."""
-    if history.status is Status.OPEN or hold.ordered is None:
+    if not history.ends or hold.ordered is None:
         return
     end = history.ends[0]
     if not limits.is_over(max(end.at, hold.deducted.at) if hold.deducted else end.at):
         return
-    if history.status is Status.COMPLETED:
-        missing = _missing({InventoryDeducted.type: hold.deducted, RequestInventorySale.type: hold.sale})
+    if history.status is not Status.CANCELLED:
+        # What is returned need not have been asked to be sold: a crash between the two leaves that out.
+        sold = hold.sale or hold.returning
+        missing = _missing({InventoryDeducted.type: hold.deducted, RequestInventorySale.type: sold})
     elif hold.deducted or hold.release:
         missing = _missing({InventoryReleased.type: hold.released})
     else:

@@ -11,7 +11,8 @@ from app.audit.holds import Hold, check_holds, holds_of, movements_of
 from app.audit.offences import Offence
 from app.audit.payments import check_payments
 from app.audit.stock import Movement
-from models.events import InventoryRestocked, PaymentCompleted
+from models.commands import RequestPayment, RequestPaymentRefund
+from models.events import InventoryRestocked, OrderRefunded, OrderRefundRequested, PaymentCompleted
 from models.messages import Message
 
 
@@ -87,4 +88,5 @@ def _waits(history: History, holds: Sequence[Hold]) -> Iterator[datetime]:
     if history.ends:
         yield history.ends[0].at
         yield from (hold.deducted.at for hold in holds if hold.deducted)
-        yield from (charge.at for charge in history.of(PaymentCompleted))
+    for kind in (PaymentCompleted, RequestPayment, RequestPaymentRefund, OrderRefundRequested, OrderRefunded):
+        yield from (fact.at for fact in history.of(kind))

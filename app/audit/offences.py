@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
     NO_END = "no end"
     LATE_END = "late end"
+    NO_REFUND = "no refund"
     SECOND_END = "second end"
     END_NOT_TOLD = "end not told"
 
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     REFUNDED_TWICE = "refunded twice"
     REFUNDED_UNCHARGED = "refunded uncharged"
     COMPLETED_REFUNDED = "completed but refunded"
+    REFUNDED_CHARGED = "refunded but charged"
 
     NO_ORDER = "no such order"
     NO_CAUSE = "no cause"
@@ -53,7 +55,7 @@ class Kind(StrEnum):
 
 RULES: Mapping[Rule, tuple[Kind, ...]] = MappingProxyType(
     {
-        Rule.ENDS: (Kind.NO_END, Kind.LATE_END, Kind.SECOND_END, Kind.END_NOT_TOLD),
+        Rule.ENDS: (Kind.NO_END, Kind.LATE_END, Kind.NO_REFUND, Kind.SECOND_END, Kind.END_NOT_TOLD),
         Rule.STOCK: (
             Kind.NEGATIVE_STOCK,
             Kind.STOCK_SUM,
@@ -71,6 +73,7 @@ RULES: Mapping[Rule, tuple[Kind, ...]] = MappingProxyType(
             Kind.REFUNDED_TWICE,
             Kind.REFUNDED_UNCHARGED,
             Kind.COMPLETED_REFUNDED,
+            Kind.REFUNDED_CHARGED,
         ),
         Rule.CAUSES: (Kind.NO_ORDER, Kind.NO_CAUSE, Kind.OTHER_CORRELATION, Kind.SAME_ID),
         Rule.TABLES: (Kind.TABLE_ORDER, Kind.TABLE_STOCK),

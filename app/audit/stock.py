@@ -1,17 +1,17 @@
 """Rule 2, seen from the SKU: at every prefix all that came in is somewhere, and nothing negative; pure.
 
-What a prefix is. The stock keeper of a SKU reads four topics (restocks, requests, releases, sales) and says
-in a fifth, keyed by order and so spread over all partitions, what it has reserved. No topic has the order in
-which it took things in. What is left is the log's time: the broker dates every record, so a prefix is all
-that was recorded up to an instant. By then,
+What a prefix is. The stock keeper of a SKU reads five topics (restocks, requests, releases, sales, returns)
+and says in a sixth, keyed by order and so spread over all partitions, what it has reserved. No topic has the
+order in which it took things in. What is left is the log's time: the broker dates every record, so a prefix
+is all that was recorded up to an instant. By then,
 
 - each reservation announced had been made;
-- no restock or release that was not yet recorded had been taken in.
+- no restock, release or return that was not yet recorded had been taken in.
 
-So the reservations announced by an instant, less those whose sale or release was asked for by then, can't be
-more than what was restocked by then, unless something was oversold. This never accuses the innocent. It
-may miss an oversale that was healed, by a restock or a release, before the log could show it. Where several
-brokers date the records, their clocks may differ: a restock, release or sale then counts earlier by so much.
+So the reservations announced by an instant, less those whose release or return was asked for by then, can't
+be more than what was restocked by then, unless something was oversold. This never accuses the innocent. It
+may miss an oversale that was healed, by a restock, a release or a return, before the log could show it. Where
+several brokers date the records, their clocks may differ: what heals then counts earlier by so much.
 """
 
 from collections.abc import Callable, Iterable, Iterator

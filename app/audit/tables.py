@@ -40,7 +40,7 @@ ASK_AGAIN_S = 0.25
 ANSWER_S = 10.0
 NO_ORDER = "no such order"
 
-_settled = frozenset({Status.COMPLETED.value, Status.CANCELLED.value})
+_ended = frozenset(status.value for status in Status if status is not Status.OPEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def difference(entry: Entry, found: str) -> str | None:
         expected = str(entry.counters)
         return None if found == expected else expected
     if entry.status is Status.OPEN:
-        return "an order without an end" if found in {*_settled, NO_ORDER} else None
+        return "an order without an end" if found in {*_ended, NO_ORDER} else None
     return None if found == entry.status else str(entry.status)
 
 

@@ -13,8 +13,16 @@ from app.audit.offences import Kind, Offence
 from app.audit.stock import Movement, StockVerdict, check_stock
 from models.events import InventoryRestocked
 from models.messages import AboutOrder, AboutStock, Message
-from tests.models.scenario import ORDER, created, moment, restock
-from tests.models.world import World
+from tests.models.scenario import (
+    ORDER,
+    cancel_requested,
+    created,
+    moment,
+    refund_requested,
+    restock,
+    timed_out,
+)
+from tests.models.world import Fate, World
 
 DEADLINE = timedelta(days=1)
 LATER = Limits(now=moment(3 * 86_400), deadline=DEADLINE)
@@ -112,6 +120,75 @@ def refusal() -> list[AnyFact]:
     world.append(created(("A", 2), ("B", 1)))
     world.drain()
     return facts_of(world)
+
+
+def cancel_paid_late(call: Message | None = None, *, failures: int = 0) -> list[AnyFact]:
+    """Return all that is said when a charge comes after its order was called off, and is given back.
+
+    The customer calls it off, unless another does; the refund fails so often before it is made.
+    """
+    world = charging()
+    world.refund_failures[ORDER] = failures
+    world.append(call or cancel_requested())
+    while world.unread():
+        wire_name, key = world.unread()[0]
+        world.stage_of(wire_name)(key, Fate(turns=range(9)))
+    world.drain()
+    return facts_of(world)
+
+
+def withdrawal() -> list[AnyFact]:
+    """Return all that is said when a charge is called back before its request is read."""
+    world = reserved()
+    world.append(cancel_requested())
+    while not world.logs["PAYMENT_REFUND_REQUESTED", ORDER]:
+        world.run_orders(ORDER, Fate(turns=range(9)))
+    world.run_payments(ORDER, Fate(turns=[1]))
+    world.drain()
+    return facts_of(world)
+
+
+def timeout(*, names_its_cause: bool) -> list[AnyFact]:
+    """Return all that is said when an order waits too long for its charge."""
+    world = charging()
+    call = timed_out()
+    if names_its_cause:
+        (deducted,) = world.logs["INVENTORY_DEDUCTED", ORDER]
+        call = replace(call, causation_id=deducted.event_id)
+    world.append(call)
+    world.drain()
+    return facts_of(world)
+
+
+def refund(*, failures: int = 0) -> list[AnyFact]:
+    """Return all that is said when a completed order of two lines is taken back; its refund may fail."""
+    world = World()
+    for sku in ("A", "B"):
+        world.append(restock(5, sku=sku, name=f"delivery of {sku}"))
+    world.refund_failures[ORDER] = failures
+    world.append(created(("A", 2), ("B", 1)))
+    world.drain()
+    world.append(refund_requested())
+    world.drain()
+    return facts_of(world)
+
+
+def reserved() -> World:
+    """Return a world in which the request to charge an order is unread."""
+    world = World()
+    world.append(restock(5))
+    world.append(created(("A", 2)))
+    while not world.logs["PAYMENT_REQUESTED", ORDER]:
+        wire_name, key = world.unread()[0]
+        world.stage_of(wire_name)(key, Fate(turns=range(9)))
+    return world
+
+
+def charging() -> World:
+    """Return a world in which the provider has still to answer for an order."""
+    world = reserved()
+    world.run_payments(ORDER, Fate(turns=range(9)))
+    return world
 
 
 def without(facts: Iterable[AnyFact], *wire_names: str) -> list[AnyFact]:

@@ -23,12 +23,13 @@ def shown(found: Report) -> str:
 def test_a_clean_audit_says_how_much_was_checked() -> None:
     totals = Totals(records=1_234, facts=1_200, skus=3, prefixes=400)
     totals.orders.update({Status.COMPLETED: 90, Status.CANCELLED: 9, Status.OPEN: 1})
+    totals.orders.update({Status.REFUNDING: 2, Status.REFUNDED: 3})
     found = report(totals, [], Compared(orders=100, skus=3))
     assert (found.is_clean, found.more, found.moving) == (True, 0, 0)
     text = shown(found)
     assert "Checked 1,234 records" in text
     assert "3 SKUs, 400 prefixes" in text
-    assert "Orders: 1 open, 90 completed, 9 cancelled" in text
+    assert "Orders: 1 open, 90 completed, 9 cancelled, 2 refunding, 3 refunded" in text
     assert "Offences" not in text
 
 

@@ -14,12 +14,16 @@ from tests.app.audit.histories import (
     LATER,
     AnyFact,
     audit,
+    cancel_paid_late,
     changed,
     decline,
     facts_of,
     plant,
+    refund,
     refusal,
     sale,
+    timeout,
+    withdrawal,
     without,
 )
 from tests.models.scenario import (
@@ -30,10 +34,11 @@ from tests.models.scenario import (
     insufficient,
     moment,
     paid,
+    refund_requested,
     restock,
     timed_out,
 )
-from tests.models.world import Fate, World
+from tests.models.world import World
 
 
 def late(fact: AnyFact, seconds: float) -> AnyFact:
@@ -42,25 +47,15 @@ def late(fact: AnyFact, seconds: float) -> AnyFact:
     return Fact(message, fact.place, fact.judged)
 
 
+def in_status_refunding(facts: list[AnyFact]) -> list[AnyFact]:
+    """Leave out that the refund is done."""
+    kept = without(facts, "ORDER_REFUNDED")
+    return [fact for fact in kept if getattr(fact.message, "status", None) != "REFUNDED"]
+
+
 def unjudged(fact: AnyFact) -> AnyFact:
     """Return the fact as one recorded while the ends were looked for."""
     return Fact(fact.message, fact.place, judged=False)
-
-
-def cancel_paid_late() -> list[AnyFact]:
-    """Return all that is said when a charge comes after its order was cancelled, and is given back."""
-    world = World()
-    world.append(restock(5))
-    world.append(created(("A", 2)))
-    while not world.payments:
-        wire_name, key = world.unread()[0]
-        world.stage_of(wire_name)(key, Fate(turns=range(9)))
-    world.append(cancel_requested())
-    while world.unread():
-        wire_name, key = world.unread()[0]
-        world.stage_of(wire_name)(key, Fate(turns=range(9)))
-    world.drain()
-    return facts_of(world)
 
 
 # What is right
@@ -73,8 +68,14 @@ def cancel_paid_late() -> list[AnyFact]:
         (decline(), Status.CANCELLED),
         (refusal(), Status.CANCELLED),
         (cancel_paid_late(), Status.CANCELLED),
+        (cancel_paid_late(failures=2), Status.CANCELLED),
+        (cancel_paid_late(timed_out()), Status.CANCELLED),
+        (withdrawal(), Status.CANCELLED),
+        (timeout(names_its_cause=False), Status.CANCELLED),
+        (timeout(names_its_cause=True), Status.CANCELLED),
+        (refund(), Status.REFUNDED),
+        (refund(failures=2), Status.REFUNDED),
     ],
-    ids=["sale", "decline", "refusal", "cancel"],
 )
 def test_a_clean_history_has_no_offence(history: list[AnyFact], status: Status) -> None:
     found = audit(history)
@@ -152,6 +153,137 @@ def test_an_end_that_nobody_is_told_of_is_found(notice: str) -> None:
     found = audit(without(sale(), notice))
     assert found.kinds == {Kind.END_NOT_TOLD}
     assert found.offences[0].expected == f"{notice} of COMPLETED"
+
+
+def test_a_wish_for_a_refund_that_nothing_comes_of_is_found_when_its_deadline_is_over() -> None:
+    facts = sale()
+    asked = [*facts, Fact(refund_requested(), Place("ORDER_REFUND_REQUESTED", 0, 0))]
+    soon = audit(asked, Limits(now=moment(60), deadline=DEADLINE))
+    assert not soon.offences
+    assert soon.orders[ORDER].due is not None
+    found = audit(asked)
+    assert found.kinds == {Kind.NO_REFUND}
+    (offence,) = found.offences
+    assert offence.expected == "ORDER_REFUNDED within 86,400 s"
+    missing = "INVENTORY_RETURNED of A, INVENTORY_RETURNED of B, PAYMENT_REFUNDED"
+    assert offence.found == f"none after 259,193 s, without {missing}"
+    assert offence.place == Place("ORDER_REFUND_REQUESTED", 0, 0)
+    assert found.orders[ORDER].status is Status.COMPLETED
+
+
+def test_a_wish_from_before_the_sale_may_come_to_nothing() -> None:
+    early = Fact(refund_requested(at=0), Place("ORDER_REFUND_REQUESTED", 0, 0))
+    assert not audit([*sale(), early]).offences
+    assert not audit([*decline(), early]).offences
+
+
+def test_clocks_that_may_differ_leave_open_whether_the_wish_came_before_the_sale() -> None:
+    wish = Fact(refund_requested(), Place("ORDER_REFUND_REQUESTED", 0, 0))
+    assert not audit([*sale(), wish], Limits(now=LATER.now, deadline=DEADLINE, skew=timedelta(10))).offences
+
+
+def test_a_refund_whose_money_is_being_retried_is_found_and_says_so() -> None:
+    facts = in_status_refunding(without(refund(failures=2), "PAYMENT_REFUNDED"))
+    found = audit(facts)
+    assert found.kinds == {Kind.NO_REFUND}
+    assert (
+        "without PAYMENT_REFUNDED; PAYMENT_REFUND_DELAYED at 2026-01-01 00:00:00" in found.offences[0].found
+    )
+    assert found.orders[ORDER].status is Status.REFUNDING
+    assert not audit(facts, Limits(now=moment(60), deadline=DEADLINE)).offences
+
+
+def test_a_cancelled_order_whose_money_is_being_retried_says_so_where_it_has_no_end() -> None:
+    cancelled = without(cancel_paid_late(failures=2), "PAYMENT_REFUNDED", "ORDER_CANCELLED")
+    found = audit(without(cancelled, "NOTIFICATION_EVENTS", "ANALYTICS_EVENTS"))
+    assert found.kinds == {Kind.NO_END}
+    assert "PAYMENT_REFUND_DELAYED at " in found.offences[0].found
+
+
+def test_a_refund_that_is_done_and_not_said_to_be_is_found() -> None:
+    found = audit(in_status_refunding(refund()))
+    assert found.kinds == {Kind.NO_REFUND}
+    assert found.offences[0].found.endswith(" was the last")
+
+
+def test_a_refund_past_its_deadline_is_found() -> None:
+    facts = changed(refund(), "ORDER_REFUNDED", lambda fact: late(fact, 2 * 86_400))
+    found = audit(facts)
+    assert found.kinds == {Kind.LATE_END}
+    assert found.offences[0].place == Place("ORDER_REFUNDED", 0, 0)
+
+
+def test_a_refund_long_after_the_sale_is_not_late() -> None:
+    month = 30 * 86_400
+    wish = next(fact for fact in refund() if fact.message.type == "ORDER_REFUND_REQUESTED")
+    facts = [late(fact, month) if fact.at >= wish.at else fact for fact in refund()]
+    assert not audit(facts, Limits(now=moment(2 * month), deadline=DEADLINE)).offences
+
+
+def test_a_refund_that_nobody_asked_for_is_found_in_all_that_came_of_it() -> None:
+    found = audit(without(refund(), "ORDER_REFUND_REQUESTED"))
+    assert found.kinds == {
+        Kind.NO_CAUSE,
+        Kind.SECOND_END,
+        Kind.SETTLED_WRONGLY,
+        Kind.COMPLETED_REFUNDED,
+    }
+    assert "no ORDER_REFUNDED before ORDER_REFUND_REQUESTED" in {each.expected for each in found.offences}
+
+
+def test_a_wish_that_comes_after_its_refund_is_found() -> None:
+    facts = changed(refund(), "ORDER_REFUND_REQUESTED", lambda fact: late(fact, 60))
+    assert audit(facts).kinds == {Kind.SECOND_END, Kind.SETTLED_WRONGLY, Kind.COMPLETED_REFUNDED}
+    assert not audit(facts, Limits(now=LATER.now, deadline=DEADLINE, skew=timedelta(seconds=90))).offences
+
+
+def test_a_wish_that_may_not_have_been_read_yet_is_not_missed() -> None:
+    taken_back = {"INVENTORY_RETURN_REQUESTED", "PAYMENT_REFUND_REQUESTED", "INVENTORY_RETURNED"}
+    taken_back |= {"PAYMENT_REFUNDED", "ORDER_REFUNDED", "NOTIFICATION_EVENTS", "ANALYTICS_EVENTS"}
+    facts = without(refund(), "ORDER_REFUND_REQUESTED")
+    assert not audit([unjudged(fact) if fact.message.type in taken_back else fact for fact in facts]).offences
+
+
+def test_a_second_refund_is_a_second_end() -> None:
+    facts = refund()
+    assert audit([*facts, plant(facts, "ORDER_REFUNDED", event_id="another")]).kinds == {Kind.SECOND_END}
+
+
+def test_a_cancelled_order_that_is_refunded_is_found() -> None:
+    facts = cancel_paid_late()
+    told = plant(refund(), "ORDER_REFUNDED", causation_id=facts[0].message.event_id, total=2000)
+    cause = next(fact for fact in facts if fact.message.type == "PAYMENT_REFUNDED").message.event_id
+    forged = Fact(replace(told.message, causation_id=cause, recorded_at=moment(9)), told.place)
+    wish = Fact(refund_requested(), Place("ORDER_REFUND_REQUESTED", 0, 0))
+    found = audit([*facts, wish, forged])
+    assert Kind.SECOND_END in found.kinds
+    assert "ORDER_CANCELLED and ORDER_REFUNDED" in {each.found for each in found.offences}
+
+
+def test_an_order_that_is_refunded_and_was_never_completed_is_found() -> None:
+    found = audit(without(refund(), "ORDER_COMPLETED"))
+    assert found.kinds == {Kind.NO_END}
+
+
+def test_a_sale_may_be_announced_after_its_refund() -> None:
+    """A crash may have kept it back."""
+    facts = changed(refund(), "ORDER_COMPLETED", lambda fact: late(fact, 60))
+    found = audit(facts)
+    assert not found.offences
+    assert found.orders[ORDER].status is Status.REFUNDED
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "REFUNDED"])
+@pytest.mark.parametrize("notice", ["NOTIFICATION_EVENTS", "ANALYTICS_EVENTS"])
+def test_a_refund_and_its_sale_are_each_told(notice: str, status: str) -> None:
+    facts = [
+        fact
+        for fact in refund()
+        if (fact.message.type, getattr(fact.message, "status", None)) != (notice, status)
+    ]
+    found = audit(facts)
+    assert found.kinds == {Kind.END_NOT_TOLD}
+    assert found.offences[0].expected == f"{notice} of {status}"
 
 
 # 2. Stock adds up and is never negative
@@ -249,6 +381,99 @@ def test_stock_that_an_ended_order_keeps_is_found(history: list[AnyFact], wire_n
     assert Kind.STOCK_LEFT in audit(without(history, wire_name)).kinds
 
 
+def test_what_was_returned_is_there_to_sell_again() -> None:
+    found = audit(refund())
+    assert str(found.stock["A"].counters) == "5 available, 0 reserved, 0 sold of 5 restocked"
+
+
+def test_returned_stock_may_be_had_by_the_next_order_and_not_by_one_before() -> None:
+    world = World()
+    world.append(restock(2))
+    world.append(created(("A", 2), order="first"))
+    world.drain()
+    world.append(refund_requested(order="first"))
+    world.drain()
+    world.append(created(("A", 2), order="second"))
+    world.drain()
+    facts = facts_of(world)
+    found = audit(facts)
+    assert not found.offences
+    assert str(found.stock["A"].counters) == "0 available, 0 reserved, 2 sold of 2 restocked"
+    after = ("INVENTORY_RETURN_REQUESTED", "INVENTORY_RETURNED", "PAYMENT_REFUNDED", "ORDER_REFUNDED")
+    for wire_name in after:
+        facts = changed(facts, wire_name, lambda fact: late(fact, 60))
+    found = audit(facts)
+    assert found.kinds == {Kind.NEGATIVE_STOCK}
+    assert str(found.stock["A"].counters) == "0 available, 0 reserved, 2 sold of 2 restocked"
+
+
+def test_a_line_may_be_returned_whose_sale_was_never_asked_for() -> None:
+    found = audit(without(refund(), "INVENTORY_SALE_REQUESTED"))
+    assert not found.offences
+    assert str(found.stock["A"].counters) == "5 available, 0 reserved, 0 sold of 5 restocked"
+
+
+def test_a_line_may_be_returned_before_its_sale_is_asked_for() -> None:
+    facts = changed(refund(), "INVENTORY_SALE_REQUESTED", lambda fact: late(fact, 60))
+    found = audit(facts)
+    assert not found.offences
+    assert str(found.stock["A"].counters) == "5 available, 0 reserved, 0 sold of 5 restocked"
+
+
+def test_a_line_that_is_neither_sold_nor_returned_is_found() -> None:
+    gone = ("INVENTORY_SALE_REQUESTED", "INVENTORY_RETURN_REQUESTED", "INVENTORY_RETURNED")
+    assert Kind.STOCK_LEFT in audit(in_status_refunding(without(refund(), *gone))).kinds
+
+
+def test_a_return_of_more_than_was_reserved_is_found() -> None:
+    facts = changed(
+        refund(),
+        "INVENTORY_RETURN_REQUESTED",
+        lambda fact: Fact(replace(fact.message, quantity=4), fact.place),
+    )
+    assert audit(facts).kinds == {Kind.STOCK_SUM}
+
+
+def test_another_quantity_returned_than_was_ordered_is_found() -> None:
+    facts = changed(
+        refund(), "INVENTORY_RETURNED", lambda fact: Fact(replace(fact.message, quantity=4), fact.place)
+    )
+    found = audit(facts)
+    assert found.kinds == {Kind.WRONG_QUANTITY}
+    assert {each.found for each in found.offences} == {"4 returned"}
+
+
+def test_a_return_without_a_reservation_is_found() -> None:
+    facts = without(refund(), "INVENTORY_DEDUCTED", "INVENTORY_SALE_REQUESTED")
+    found = audit(facts)
+    assert Kind.SOLD_UNRESERVED in found.kinds
+    assert "INVENTORY_DEDUCTED of A before its return" in {each.expected for each in found.offences}
+
+
+def test_a_return_of_a_cancelled_order_and_a_release_of_a_refunded_one_are_found() -> None:
+    refunded, cancelled = refund(), decline()
+    wish = Fact(refund_requested(at=0.5), Place("ORDER_REFUND_REQUESTED", 0, 0))
+    returning = plant(refunded, "INVENTORY_RETURN_REQUESTED", causation_id=wish.message.event_id, after_s=1)
+    found = audit([*cancelled, wish, returning])
+    assert found.kinds == {Kind.SETTLED_WRONGLY}
+    charged = next(fact for fact in refunded if fact.message.type == "PAYMENT_COMPLETED")
+    released = plant(cancelled, "INVENTORY_RELEASE_REQUESTED", causation_id=charged.message.event_id)
+    assert audit([*refunded, released]).kinds == {Kind.SETTLED_WRONGLY}
+
+
+@pytest.mark.parametrize("seconds", [None, 60], ids=["never", "later"])
+def test_a_refunded_order_whose_stock_is_not_back_is_found(seconds: float | None) -> None:
+    facts = refund()
+    facts = (
+        changed(facts, "INVENTORY_RETURNED", lambda fact: late(fact, seconds))
+        if seconds
+        else without(facts, "INVENTORY_RETURNED")
+    )
+    found = audit(facts)
+    assert Kind.STOCK_LEFT in found.kinds
+    assert found.kinds <= {Kind.STOCK_LEFT, Kind.NO_CAUSE}
+
+
 # 3. Orders are charged once, or not at all
 
 
@@ -270,7 +495,7 @@ def test_a_second_charge_under_the_same_id_is_found() -> None:
 
 
 def test_a_cancelled_order_that_stays_charged_is_found_when_its_refund_is_overdue() -> None:
-    facts = without(cancel_paid_late(), "PAYMENT_REFUNDED")
+    facts = without(cancel_paid_late(timed_out()), "PAYMENT_REFUNDED")
     found = audit(facts)
     assert found.kinds == {Kind.CANCELLED_CHARGED}
     assert found.offences[0].place == Place("PAYMENT_COMPLETED", 0, 0)
@@ -301,6 +526,59 @@ def test_a_refund_of_a_completed_order_is_found() -> None:
     assert audit([*facts, asked, refunded]).kinds == {Kind.COMPLETED_REFUNDED}
 
 
+def test_a_second_refund_of_a_completed_order_is_found() -> None:
+    facts = refund()
+    second = plant(facts, "PAYMENT_REFUNDED", event_id="another", refund_id="re-2")
+    assert audit([*facts, second]).kinds == {Kind.REFUNDED_TWICE}
+
+
+@pytest.mark.parametrize("seconds", [None, 60], ids=["never", "later"])
+def test_a_refunded_order_whose_money_is_not_back_is_found(seconds: float | None) -> None:
+    facts = refund(failures=1)
+    facts = (
+        changed(facts, "PAYMENT_REFUNDED", lambda fact: late(fact, seconds))
+        if seconds
+        else without(facts, "PAYMENT_REFUNDED")
+    )
+    found = audit(facts)
+    assert Kind.REFUNDED_CHARGED in found.kinds
+    assert found.kinds <= {Kind.REFUNDED_CHARGED, Kind.NO_CAUSE}
+    (offence,) = (each for each in found.offences if each.kind is Kind.REFUNDED_CHARGED)
+    assert offence.place == Place("ORDER_REFUNDED", 0, 0)
+    assert ("PAYMENT_REFUND_DELAYED" in offence.found) is (seconds is None)
+
+
+def test_a_refunded_order_that_was_never_charged_is_found() -> None:
+    kinds = audit(without(refund(), "PAYMENT_COMPLETED")).kinds
+    assert {Kind.COMPLETED_UNCHARGED, Kind.REFUNDED_UNCHARGED} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("wire_name", "field"), [("PAYMENT_REFUNDED", "amount"), ("ORDER_REFUNDED", "total")]
+)
+def test_a_refund_in_part_is_found(wire_name: str, field: str) -> None:
+    facts = changed(
+        refund(), wire_name, lambda fact: Fact(replace(fact.message, **{field: 2999}), fact.place)
+    )
+    found = audit(facts)
+    assert found.kinds == {Kind.WRONG_AMOUNT}
+    assert found.offences[0].found == f"{wire_name} of 2999 EUR"
+
+
+def test_an_order_its_customer_cancelled_must_not_end_before_its_money_is_back() -> None:
+    facts = changed(cancel_paid_late(), "PAYMENT_REFUNDED", lambda fact: late(fact, 60))
+    found = audit(facts)
+    assert found.kinds == {Kind.CANCELLED_CHARGED}
+    assert found.offences[0].place == Place("ORDER_CANCELLED", 0, 0)
+    by_timer = changed(cancel_paid_late(timed_out()), "PAYMENT_REFUNDED", lambda fact: late(fact, 60))
+    assert not audit(by_timer).offences
+
+
+def test_a_charge_that_was_called_back_and_never_answered_is_found() -> None:
+    facts = without(withdrawal(), "PAYMENT_FAILED", "PAYMENT_REQUESTED")
+    assert Kind.CHARGE_UNKNOWN in audit(facts).kinds
+
+
 @pytest.mark.parametrize(("wire_name", "amount"), [("PAYMENT_COMPLETED", 2999), ("PAYMENT_REFUNDED", 1)])
 def test_another_sum_than_the_order_s_total_is_found(wire_name: str, amount: int) -> None:
     facts = changed(
@@ -312,7 +590,8 @@ def test_another_sum_than_the_order_s_total_is_found(wire_name: str, amount: int
 
 
 def test_a_cancelled_order_whose_charge_was_never_answered_is_found() -> None:
-    facts = without(cancel_paid_late(), "PAYMENT_COMPLETED", "PAYMENT_REFUND_REQUESTED", "PAYMENT_REFUNDED")
+    money = ("PAYMENT_COMPLETED", "PAYMENT_REFUND_REQUESTED", "PAYMENT_REFUNDED")
+    facts = without(cancel_paid_late(timed_out()), *money)
     assert audit(facts).kinds == {Kind.CHARGE_UNKNOWN}
 
 
@@ -322,7 +601,8 @@ def test_a_cancelled_order_whose_charge_was_never_answered_is_found() -> None:
 def test_an_event_without_its_cause_is_found() -> None:
     found = audit(without(decline(), "PAYMENT_REQUESTED"))
     assert found.kinds == {Kind.NO_CAUSE}
-    assert found.offences[0].expected == "the PAYMENT_REQUESTED that led to PAYMENT_FAILED"
+    wanted = "the PAYMENT_REQUESTED or PAYMENT_REFUND_REQUESTED that led to PAYMENT_FAILED"
+    assert found.offences[0].expected == wanted
     assert found.offences[0].place == Place("PAYMENT_FAILED", 0, 0)
 
 
@@ -351,7 +631,7 @@ def test_events_of_an_order_that_nobody_placed_are_found(stray: Message) -> None
     assert (offence.kind, offence.place) == (Kind.NO_ORDER, Place(stray.type, 0, 7))
 
 
-@pytest.mark.parametrize("call", [cancel_requested(), timed_out()])
+@pytest.mark.parametrize("call", [cancel_requested(), refund_requested(), timed_out()])
 def test_a_call_about_an_unknown_order_is_no_offence_as_nothing_comes_of_it(call: Message) -> None:
     assert not audit([Fact(call, Place(call.type, 0, 0))]).offences
 
@@ -387,6 +667,48 @@ def test_a_release_that_is_answered_anew_may_have_another_time_and_cause() -> No
     answered = plant(facts, "INVENTORY_RELEASED", causation_id="another", occurred_at=moment(9))
     assert not audit([*facts, asked, answered]).offences
     assert audit([*facts, plant(facts, "INVENTORY_RELEASED", quantity=9)]).kinds == {Kind.SAME_ID}
+
+
+def test_a_charge_may_be_called_back_before_it_is_asked_for() -> None:
+    facts = withdrawal()
+    asked = next(fact for fact in facts if fact.message.type == "PAYMENT_REFUND_REQUESTED")
+    failed = next(fact for fact in facts if fact.message.type == "PAYMENT_FAILED")
+    assert failed.message.causation_id == asked.message.event_id
+    assert not audit(changed(facts, "PAYMENT_REQUESTED", lambda fact: late(fact, 60))).offences
+    assert not audit(without(facts, "PAYMENT_REQUESTED")).offences
+
+
+@pytest.mark.parametrize(
+    ("history", "wire_name"),
+    [
+        (withdrawal(), "PAYMENT_FAILED"),
+        (refund(), "PAYMENT_REFUNDED"),
+        (refund(failures=1), "PAYMENT_REFUND_DELAYED"),
+        (refund(), "INVENTORY_RETURNED"),
+        (refund(), "INVENTORY_RETURN_REQUESTED"),
+    ],
+)
+def test_what_takes_an_order_back_is_caused_by_what_asks_for_it(
+    history: list[AnyFact], wire_name: str
+) -> None:
+    root = next(fact for fact in history if fact.message.type == "ORDER_CREATED").message.event_id
+    wrong = changed(
+        history, wire_name, lambda fact: Fact(replace(fact.message, causation_id=root), fact.place)
+    )
+    found = audit(wrong)
+    assert found.kinds == {Kind.NO_CAUSE}
+    assert {each.found for each in found.offences} == {"ORDER_CREATED"}
+
+
+def test_a_timer_that_names_a_cause_of_its_own_making_is_found() -> None:
+    facts = timeout(names_its_cause=False)
+    released = next(fact for fact in facts if fact.message.type == "INVENTORY_RELEASED").message.event_id
+    wrong = changed(
+        facts, "ORDER_TIMED_OUT", lambda fact: Fact(replace(fact.message, causation_id=released), fact.place)
+    )
+    found = audit(wrong)
+    assert found.kinds == {Kind.NO_CAUSE}
+    assert "it goes round in a circle" in {each.found for each in found.offences}
 
 
 def test_every_kind_of_offence_belongs_to_one_rule() -> None:

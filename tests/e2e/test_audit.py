@@ -22,7 +22,8 @@ from models.events import PaymentCompleted
 from models.messages import Message
 from tests.e2e.shop import Shop, item, new_sku, order
 from tests.e2e.system import HOST, System, free_port
-from tests.models.scenario import created, restock, timed_out
+from tests.e2e.test_cancel import paying
+from tests.models.scenario import created, refund_requested, restock, timed_out
 from tests.models.world import World
 
 DEADLINE_S = 120
@@ -61,9 +62,15 @@ def publish(bootstrap: str, messages: Sequence[Message]) -> None:
 
 
 def a_small_world() -> list[Message]:
-    """Return all that is said about one order that is completed, and one that is not, in its order."""
+    """Return all that is said about an order that is completed, one that is not, and one taken back."""
     world = World()
-    for message in (restock(5), created(("A", 2), order="good"), created(("A", 9), order="greedy")):
+    for message in (
+        restock(5),
+        created(("A", 2), order="good"),
+        created(("A", 9), order="greedy"),
+        created(("A", 1), order="unloved"),
+        refund_requested(order="unloved"),
+    ):
         world.append(message)
         world.drain()
     said = [message for logged in world.logs.values() for message in logged]
@@ -103,7 +110,7 @@ class Tables:
     """Answer as a worker would whose tables are as the test says."""
 
     def __init__(self) -> None:
-        self.orders = {"good": "COMPLETED", "greedy": "CANCELLED"}
+        self.orders = {"good": "COMPLETED", "greedy": "CANCELLED", "unloved": "REFUNDED"}
         self.stock = {"sku": "A", "available": 3, "reserved": 0, "sold": 2, "restocked": 5}
         self.asked = 0
 
@@ -158,27 +165,55 @@ async def test_after_some_orders_topics_and_tables_are_clean(
     assert "orders end once and in time" in out
 
 
+async def test_after_cancellations_and_refunds_topics_and_tables_are_clean(
+    shop: Shop, system: System, worker: str, tmp_path: Path
+) -> None:
+    sku = new_sku()
+    await shop.restock(sku, 50)
+    unpaid = await asyncio.gather(*(paying(shop, sku) for _ in range(3)))
+    early = [await shop.place(order(item(sku))) for _ in range(3)]
+    for order_id in unpaid:
+        assert (await shop.cancel(order_id))[0] == 202
+    await asyncio.gather(*map(shop.cancel, early))  # either the customer or the payment is first
+    settled = await asyncio.gather(*map(shop.settled, (*unpaid, *early)))
+    assert {one["status"] for one in settled[: len(unpaid)]} == {"CANCELLED"}
+    tokens = ("tok_ok", "tok_ok", "tok_refund_flaky")
+    sold = await asyncio.gather(*(shop.buy(order(item(sku, quantity=2), token=token)) for token in tokens))
+    assert {one["status"] for one in sold} == {"COMPLETED"}
+    for one in sold:
+        assert (await shop.refund(one["order_id"]))[0] == 202
+    ended = await asyncio.gather(*(shop.settled(one["order_id"]) for one in sold))
+    assert {one["status"] for one in ended} == {"REFUNDED"}
+    assert "PAYMENT_REFUND_DELAYED" in await shop.timeline(ended[-1]["order_id"])
+    code, found, out = await audit(system.bootstrap, tmp_path, "--worker", worker)
+    assert (code, found["offences"], found["offenders"]) == (0, {}, []), out
+    assert found["orders"]["REFUNDED"] >= len(sold)
+    assert found["moving"] == 0
+
+
 async def test_a_small_world_is_clean_and_agrees_with_tables_that_are(
     small: str, url: str, tables: Tables, tmp_path: Path
 ) -> None:
     code, found, out = await audit(small, tmp_path, "--worker", url)
     assert code == 0, out
-    assert found["orders"] == {"OPEN": 0, "COMPLETED": 1, "CANCELLED": 1}
-    assert found["checked"]["tables are what the topics say"] == {"orders": 2, "SKUs": 1}
-    assert tables.asked >= 3
+    assert found["orders"] == {"OPEN": 0, "COMPLETED": 1, "CANCELLED": 1, "REFUNDING": 0, "REFUNDED": 1}
+    assert found["checked"]["tables are what the topics say"] == {"orders": 3, "SKUs": 1}
+    assert tables.asked >= 4
 
 
 async def test_tables_that_differ_are_offences(small: str, url: str, tables: Tables, tmp_path: Path) -> None:
     del tables.orders["good"]
     tables.orders["greedy"] = "COMPLETED"
+    tables.orders["unloved"] = "REFUNDING"
     tables.stock["available"] = 4
     code, found, out = await audit(small, tmp_path, "--worker", url)
     assert code == 1, out
-    assert found["offences"] == {"order differs": 2, "stock differs": 1}
+    assert found["offences"] == {"order differs": 3, "stock differs": 1}
     differing = {each["subject"]: (each["expected"], each["found"]) for each in found["offenders"]}
     assert differing == {
         "good": ("COMPLETED", "no such order"),
         "greedy": ("CANCELLED", "COMPLETED"),
+        "unloved": ("REFUNDED", "REFUNDING"),
         "A": (
             "3 available, 0 reserved, 2 sold of 5 restocked",
             "4 available, 0 reserved, 2 sold of 5 restocked",

@@ -22,6 +22,7 @@ from tests.models.scenario import (
     restock,
     timed_out,
 )
+from tests.models.test_saga_machine import Life
 from tests.models.world import Fate, World
 
 DEADLINE = timedelta(days=1)
@@ -52,6 +53,15 @@ def facts_of(world: World) -> list[AnyFact]:
         for (wire_name, _), records in world.logs.items()
         for offset, message in enumerate(records)
     ]
+
+
+def live(life: Life, steps: int) -> None:
+    """Take so many steps, bring what was begun to its end, and have some of what was sold taken back."""
+    life.live(steps)
+    life.world.drain()
+    for _ in range(3):
+        life.want_back()
+        life.live(10)
 
 
 def audit(facts: Sequence[AnyFact], limits: Limits = LATER) -> Found:

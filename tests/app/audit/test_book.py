@@ -16,7 +16,7 @@ from app.audit.scratch import Scratch
 from app.delivery.codec import encode
 from app.errors import AuditRefused
 from models.messages import Message
-from tests.app.audit.histories import LATER, AnyFact, audit
+from tests.app.audit.histories import LATER, AnyFact, audit, live
 from tests.models.scenario import created, deducted, moment, paid, restock
 from tests.models.test_saga_machine import Life
 
@@ -57,7 +57,7 @@ def ends_of(records: Sequence[Record]) -> Ends:
 def tampered_life(seed: int) -> tuple[list[AnyFact], Limits]:
     """Return the facts of a life, some of them dropped and some told in two ways, by the time of the log."""
     draw, life = Random(seed), Life(seed)  # noqa: S311  # a test's own chance
-    life.live(200)
+    live(life, 200)
     life.world.drain()
     keys = sorted({key for _, key in life.world.logs})
     facts = [

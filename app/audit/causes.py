@@ -21,7 +21,6 @@ from models.events import (
     OrderCancelRequested,
     OrderCreated,
     OrderRefundRequested,
-    OrderTimedOut,
     PaymentCompleted,
     PaymentFailed,
     PaymentRefundDelayed,
@@ -29,7 +28,7 @@ from models.events import (
 )
 from models.messages import Message
 
-FROM_OUTSIDE = (OrderCreated, InventoryRestocked, OrderCancelRequested, OrderRefundRequested, OrderTimedOut)
+FROM_OUTSIDE = (OrderCreated, InventoryRestocked, OrderCancelRequested, OrderRefundRequested)
 """What customers, suppliers and timers say: the first of its chain.
 
 A timer may also name the event by which the order came to where it waited: its word then is one more link.
@@ -107,7 +106,7 @@ def _orphans(history: History) -> Iterator[Offence]:
 def _fault(fact: Fact[Message], by_id: Mapping[str, Fact[Message]]) -> str | None:
     """Return what is wrong with the chain from this fact to the outside, as far as its own link goes."""
     message = fact.message
-    if _is_first(message, by_id):
+    if isinstance(message, FROM_OUTSIDE):
         return None
     cause = by_id.get(message.causation_id)
     if cause is None:
@@ -123,16 +122,10 @@ def _wanted(message: Message) -> str:
     return f"the {asked or 'event'} that led to {message.type}"
 
 
-def _is_first(message: Message, by_id: Mapping[str, Fact[Message]]) -> bool:
-    if isinstance(message, OrderTimedOut):
-        return message.causation_id not in by_id
-    return isinstance(message, FROM_OUTSIDE)
-
-
 def _is_circular(message: Message, by_id: Mapping[str, Fact[Message]]) -> bool:
     seen: set[str] = set()
     cause: Fact[Message] | None = by_id.get(message.causation_id)
-    while cause is not None and not _is_first(cause.message, by_id):
+    while cause is not None and not isinstance(cause.message, FROM_OUTSIDE):
         if cause.message.event_id in seen:
             return True
         seen.add(cause.message.event_id)

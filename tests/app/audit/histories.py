@@ -20,7 +20,6 @@ from tests.models.scenario import (
     moment,
     refund_requested,
     restock,
-    timed_out,
 )
 from tests.models.test_saga_machine import Life
 from tests.models.world import Fate, World
@@ -132,14 +131,17 @@ def refusal() -> list[AnyFact]:
     return facts_of(world)
 
 
-def cancel_paid_late(call: Message | None = None, *, failures: int = 0) -> list[AnyFact]:
+def cancel_paid_late(*, by_timer: bool = False, failures: int = 0) -> list[AnyFact]:
     """Return all that is said when a charge comes after its order was called off, and is given back.
 
-    The customer calls it off, unless another does; the refund fails so often before it is made.
+    The customer calls it off, or the timer; the refund fails so often before it is made.
     """
     world = charging()
     world.refund_failures[ORDER] = failures
-    world.append(call or cancel_requested())
+    if by_timer:
+        world.time_out(ORDER)
+    else:
+        world.append(cancel_requested())
     while world.unread():
         wire_name, key = world.unread()[0]
         world.stage_of(wire_name)(key, Fate(turns=range(9)))
@@ -158,14 +160,10 @@ def withdrawal() -> list[AnyFact]:
     return facts_of(world)
 
 
-def timeout(*, names_its_cause: bool) -> list[AnyFact]:
+def timeout() -> list[AnyFact]:
     """Return all that is said when an order waits too long for its charge."""
     world = charging()
-    call = timed_out()
-    if names_its_cause:
-        (deducted,) = world.logs["INVENTORY_DEDUCTED", ORDER]
-        call = replace(call, causation_id=deducted.event_id)
-    world.append(call)
+    world.time_out(ORDER)
     world.drain()
     return facts_of(world)
 

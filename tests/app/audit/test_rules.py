@@ -36,7 +36,6 @@ from tests.models.scenario import (
     paid,
     refund_requested,
     restock,
-    timed_out,
 )
 from tests.models.world import World
 
@@ -69,10 +68,9 @@ def unjudged(fact: AnyFact) -> AnyFact:
         (refusal(), Status.CANCELLED),
         (cancel_paid_late(), Status.CANCELLED),
         (cancel_paid_late(failures=2), Status.CANCELLED),
-        (cancel_paid_late(timed_out()), Status.CANCELLED),
+        (cancel_paid_late(by_timer=True), Status.CANCELLED),
         (withdrawal(), Status.CANCELLED),
-        (timeout(names_its_cause=False), Status.CANCELLED),
-        (timeout(names_its_cause=True), Status.CANCELLED),
+        (timeout(), Status.CANCELLED),
         (refund(), Status.REFUNDED),
         (refund(failures=2), Status.REFUNDED),
     ],
@@ -495,7 +493,7 @@ def test_a_second_charge_under_the_same_id_is_found() -> None:
 
 
 def test_a_cancelled_order_that_stays_charged_is_found_when_its_refund_is_overdue() -> None:
-    facts = without(cancel_paid_late(timed_out()), "PAYMENT_REFUNDED")
+    facts = without(cancel_paid_late(by_timer=True), "PAYMENT_REFUNDED")
     found = audit(facts)
     assert found.kinds == {Kind.CANCELLED_CHARGED}
     assert found.offences[0].place == Place("PAYMENT_COMPLETED", 0, 0)
@@ -570,7 +568,7 @@ def test_an_order_its_customer_cancelled_must_not_end_before_its_money_is_back()
     found = audit(facts)
     assert found.kinds == {Kind.CANCELLED_CHARGED}
     assert found.offences[0].place == Place("ORDER_CANCELLED", 0, 0)
-    by_timer = changed(cancel_paid_late(timed_out()), "PAYMENT_REFUNDED", lambda fact: late(fact, 60))
+    by_timer = changed(cancel_paid_late(by_timer=True), "PAYMENT_REFUNDED", lambda fact: late(fact, 60))
     assert not audit(by_timer).offences
 
 
@@ -591,7 +589,7 @@ def test_another_sum_than_the_order_s_total_is_found(wire_name: str, amount: int
 
 def test_a_cancelled_order_whose_charge_was_never_answered_is_found() -> None:
     money = ("PAYMENT_COMPLETED", "PAYMENT_REFUND_REQUESTED", "PAYMENT_REFUNDED")
-    facts = without(cancel_paid_late(timed_out()), *money)
+    facts = without(cancel_paid_late(by_timer=True), *money)
     assert audit(facts).kinds == {Kind.CHARGE_UNKNOWN}
 
 
@@ -631,7 +629,7 @@ def test_events_of_an_order_that_nobody_placed_are_found(stray: Message) -> None
     assert (offence.kind, offence.place) == (Kind.NO_ORDER, Place(stray.type, 0, 7))
 
 
-@pytest.mark.parametrize("call", [cancel_requested(), refund_requested(), timed_out()])
+@pytest.mark.parametrize("call", [cancel_requested(), refund_requested()])
 def test_a_call_about_an_unknown_order_is_no_offence_as_nothing_comes_of_it(call: Message) -> None:
     assert not audit([Fact(call, Place(call.type, 0, 0))]).offences
 
@@ -701,7 +699,7 @@ def test_what_takes_an_order_back_is_caused_by_what_asks_for_it(
 
 
 def test_a_timer_that_names_a_cause_of_its_own_making_is_found() -> None:
-    facts = timeout(names_its_cause=False)
+    facts = timeout()
     released = next(fact for fact in facts if fact.message.type == "INVENTORY_RELEASED").message.event_id
     wrong = changed(
         facts, "ORDER_TIMED_OUT", lambda fact: Fact(replace(fact.message, causation_id=released), fact.place)

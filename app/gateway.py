@@ -74,6 +74,7 @@ class HttpGateway:
         self._settings = settings
         self._breaker = breaker
         self._url = URL(settings.url)
+        self._doubtful: set[str] = set()  # keys of requests that were sent, and had no clear answer yet
         self._paths = {name: (self._url / name).raw_path for name in ("charges", "refunds")}
         self._client = HttpClient(
             self._url, limit=settings.max_in_flight, timeout_s=settings.timeout_ms / 1_000
@@ -112,9 +113,21 @@ class HttpGateway:
 
     async def _settle(self, request: "_Request[A]") -> "A":
         try:
-            return await self._send(request)
+            answer = await self._begin(request)
         except _UNCLEAR as error:
-            return await self._insist(request, error)
+            self._doubtful.add(request.key)
+            answer = await self._insist(request, error)
+        self._doubtful.discard(request.key)
+        return answer
+
+    async def _begin(self, request: "_Request[A]") -> "A":
+        """Send the request, unless it was sent before: then ask what became of it first.
+
+        With the breaker open there is one call at a time, so a request that is never answered when it is
+        sent would else be sent again each time, and open it again.
+        """
+        found = await self._find(request) if request.key in self._doubtful else None
+        return found or await self._send(request)
 
     async def _insist(self, request: "_Request[A]", first: Exception) -> "A":
         try:

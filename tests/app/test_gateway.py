@@ -416,6 +416,18 @@ async def test_a_call_that_tries_and_is_answered_lets_all_calls_be_made() -> Non
     assert breaker.state is BreakerState.CLOSED
 
 
+async def test_a_try_asks_what_became_of_a_charge_that_was_sent_before(simulator: Simulator) -> None:
+    """A charge that is never answered when it is sent would open the breaker again with each try."""
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    async with gateway_of(settings(simulator.url, timeout_ms=SHORT_MS), breaker) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment(token=Token.TIMEOUT))
+        clock[0] = 5
+        assert isinstance(await gateway.charge(payment(token=Token.TIMEOUT)), Charged)
+    assert breaker.state is BreakerState.CLOSED
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 422])
 async def test_a_refusal_is_no_failure(status: int) -> None:
     breaker = Breaker(1, 5)

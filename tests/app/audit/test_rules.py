@@ -284,6 +284,40 @@ def test_a_refund_and_its_sale_are_each_told(notice: str, status: str) -> None:
     assert found.offences[0].expected == f"{notice} of {status}"
 
 
+def test_a_wish_that_led_to_something_counts_though_the_sale_was_announced_after_it() -> None:
+    facts = changed(in_status_refunding(refund()), "ORDER_COMPLETED", lambda fact: late(fact, 60))
+    assert audit(facts).kinds == {Kind.NO_REFUND}
+
+
+def test_a_refund_is_looked_at_again_when_it_is_due() -> None:
+    past = Limits(now=moment(86_403), deadline=DEADLINE)
+    wish = Fact(refund_requested(at=7), Place("ORDER_REFUND_REQUESTED", 0, 0))
+    assert audit([*sale(), wish], past).orders[ORDER].due == moment(7) + DEADLINE
+    facts = changed(refund(), "ORDER_REFUNDED", lambda fact: late(fact, 10))
+    told = next(fact for fact in facts if fact.message.type == "ORDER_REFUNDED")
+    assert audit(facts, past).orders[ORDER].due == told.at + DEADLINE
+
+
+@pytest.mark.parametrize(
+    ("history", "end"), [(refund(), "ORDER_REFUNDED"), (cancel_paid_late(), "ORDER_CANCELLED")]
+)
+def test_what_has_to_come_before_an_end_may_not_have_been_read_yet(history: list[AnyFact], end: str) -> None:
+    facts = without(history, "INVENTORY_RETURNED", "PAYMENT_REFUNDED")
+    behind = {end, "NOTIFICATION_EVENTS", "ANALYTICS_EVENTS"}
+    facts = [unjudged(fact) if fact.message.type in behind else fact for fact in facts]
+    assert not audit(facts, Limits(now=moment(1), deadline=DEADLINE)).offences
+
+
+@pytest.mark.parametrize("history", [refund(), cancel_paid_late()])
+@pytest.mark.parametrize("wire_name", ["INVENTORY_RETURNED", "PAYMENT_REFUNDED"])
+def test_what_has_to_come_before_an_end_may_come_later_by_the_clock(
+    history: list[AnyFact], wire_name: str
+) -> None:
+    facts = changed(history, wire_name, lambda fact: late(fact, 5))
+    apart = Limits(now=LATER.now, deadline=DEADLINE, skew=timedelta(seconds=10))
+    assert not audit(facts, apart).offences
+
+
 # 2. Stock adds up and is never negative
 
 

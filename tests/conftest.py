@@ -7,11 +7,9 @@ import aiohttp
 import pytest
 import uvloop
 
-from app import broker, topics
-from app.processes import Command
-from app.settings import load
+from app import broker
 from tests.e2e.shop import Shop
-from tests.e2e.system import HOST, READY_S, System, free_port
+from tests.e2e.system import System, started
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -29,17 +27,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
 @pytest.fixture(scope="session")
 def system(kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give a system without workers."""
-    folder = tmp_path_factory.mktemp("system")
-    port = free_port()
-    running = System(folder, kafka.bootstrap, f"http://{HOST}:{port}")
-    topics.ensure(load().model_copy(update={"broker": kafka.bootstrap}))
-    simulator = Command("simulator", "--port", str(port), log=folder / "simulator.log")
-    simulator.start()
-    simulator.wait_for(f"{running.provider_url}/charges", READY_S)
-    yield running
-    for worker in running.workers.values():
-        worker.stop()
-    simulator.stop()
+    with started(tmp_path_factory.mktemp("system"), kafka.bootstrap) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

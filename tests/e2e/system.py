@@ -3,11 +3,14 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import topics
 from app.processes import Command
+from app.settings import load
 
 HOST = "127.0.0.1"
 READY_S = 60
@@ -19,6 +22,21 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def started(folder: Path, bootstrap: str) -> "Iterator[System]":
+    """Give a system without workers, but with its topics and a simulator."""
+    port = free_port()
+    system = System(folder, bootstrap, f"http://{HOST}:{port}")
+    topics.ensure(load().model_copy(update={"broker": bootstrap}))
+    simulator = Command("simulator", "--port", str(port), log=folder / "simulator.log")
+    simulator.start()
+    simulator.wait_for(f"{system.provider_url}/charges", READY_S)
+    yield system
+    for worker in system.workers.values():
+        worker.stop()
+    simulator.stop()
 
 
 @dataclass

@@ -14,16 +14,16 @@ WAVE = 25
 
 
 async def test_orders_that_would_be_late_are_refused_and_the_others_settle(
-    patient: System, http: aiohttp.ClientSession, port: int
+    patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:
     worker, url = await patient.worker(port, {"ORDERS_WEB__MAX_LAG_MS": "50"})
-    shop, sku = Shop(http, url), new_sku()
+    shop, sku = Shop(session, url), new_sku()
     await shop.restock(sku, STOCK)
     accepted: list[str] = []
     refused: list[tuple[str, str]] = []
 
     async def place() -> None:
-        async with http.post(f"{url}/orders", json=order(item(sku))) as answer:
+        async with session.post(f"{url}/orders", json=order(item(sku))) as answer:
             document = await answer.json(content_type=None)
             if answer.status == 202:
                 accepted.append(document["order_id"])

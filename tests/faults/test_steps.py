@@ -29,11 +29,11 @@ EVERY = [
 
 @pytest.mark.parametrize(("step", "stage"), EVERY)
 async def test_a_worker_killed_behind_a_step_loses_and_repeats_nothing(
-    patient: System, port: int, http: aiohttp.ClientSession, step: str, stage: str
+    patient: System, port: int, session: aiohttp.ClientSession, step: str, stage: str
 ) -> None:
     doomed, url = await patient.worker(port, {VARIABLE: f"{step}@{stage}:{TIME}"})
     sku = new_sku()
-    shop, judge = Shop(http, url), Judge(http, patient, {sku: STOCK})
+    shop, judge = Shop(session, url), Judge(session, patient, {sku: STOCK})
     await shop.post(f"/inventory/{sku}/restock", {"quantity": STOCK})
     async with asyncio.timeout(END_S):  # else void: the step was never reached
         while all(await asyncio.gather(*(judge.place(shop, order(item(sku), token=one)) for one in TOKENS))):

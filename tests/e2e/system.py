@@ -30,13 +30,11 @@ def started(folder: Path, bootstrap: str) -> "Iterator[System]":
     port = free_port()
     system = System(folder, bootstrap, f"http://{HOST}:{port}")
     topics.ensure(load().model_copy(update={"broker": bootstrap}))
-    simulator = Command("simulator", "--port", str(port), log=folder / "simulator.log")
-    simulator.start()
-    simulator.wait_for(f"{system.provider_url}/charges", READY_S)
+    system.start_simulator()
     yield system
     for worker in system.workers.values():
         worker.stop()
-    simulator.stop()
+    system.simulator.stop()
 
 
 @dataclass
@@ -48,6 +46,15 @@ class System:
     provider_url: str
     workers: dict[int, Command] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    simulator: Command = field(init=False)
+
+    def start_simulator(self) -> None:
+        """Start the payment provider, where it was and with the ledger it had."""
+        port = self.provider_url.rsplit(":", 1)[1]
+        arguments = ("simulator", "--port", port, "--ledger", str(self.ledger))
+        self.simulator = Command(*arguments, log=self.folder / "simulator.log")
+        self.simulator.start()
+        self.simulator.wait_for(f"{self.provider_url}/charges", READY_S)
 
     async def worker(
         self, port: int | None = None, environment: Mapping[str, str] | None = None
@@ -69,6 +76,11 @@ class System:
         code = await asyncio.to_thread(self.workers[port].wait)
         assert code == (0 if number is signal.SIGTERM else -number), self.workers[port].last_lines()
         await self.worker(port)
+
+    @property
+    def ledger(self) -> Path:
+        """Return the file in which the payment provider keeps its books."""
+        return self.folder / "ledger.jsonl"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,11 +1,19 @@
-"""A system for faults alone, whose broker and workers nobody else needs."""
+"""A system for faults alone, with a broker of its own, and the table of what they came to."""
 
+import os
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from app import broker
 from tests.e2e.system import System, free_port, started
+from tests.faults.trial import Trial, table
+
+SEED = int(os.environ.get("FAULT_SEED") or secrets.randbelow(1_000_000))
+"""What all that is random in these tests is drawn from; `FAULT_SEED` repeats a run."""
+
+TRIALS = pytest.StashKey[list[Trial]]()
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +28,29 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @pytest.fixture(scope="session")
-def port() -> int:
-    """Give the port of the worker that a test breaks: always the same, so that it is the same member."""
-    return free_port()
+def ports() -> tuple[int, ...]:
+    """Give the ports of the workers that a test breaks: the same, so that they are the same members."""
+    return tuple(free_port() for _ in range(3))
+
+
+@pytest.fixture(scope="session")
+def port(ports: tuple[int, ...]) -> int:
+    """Give the port of a worker that is broken while it is alone."""
+    return ports[0]
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> Trial:
+    """Give what this test's fault is drawn from; what it came to stands in the table at the end."""
+    name = request.node.name.removeprefix("test_").replace("_", " ")
+    drawn = Trial(name, SEED)
+    request.config.stash.setdefault(TRIALS, []).append(drawn)
+    return drawn
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what each fault came to."""
+    if trials := config.stash.get(TRIALS, []):
+        terminalreporter.section(f"faults (FAULT_SEED={SEED} draws the same again)")
+        for line in table(trials):
+            terminalreporter.line(line)

@@ -10,6 +10,7 @@ from app.delivery.faults import STEPS, VARIABLE
 from tests.e2e.shop import Shop, item, new_sku, order
 from tests.e2e.system import System
 from tests.faults.judging import Judge
+from tests.faults.trial import Trial
 
 STOCK = 100
 TOKENS = ("tok_ok", "tok_ok", "tok_declined", "tok_slow") * 3
@@ -21,25 +22,29 @@ QUICK = {step: STAGES[number % len(STAGES)] for number, step in enumerate(STEPS)
 """The stage at which each step is tried where there is little time."""
 
 EVERY = [
-    pytest.param(step, stage, marks=[] if QUICK[step] == stage else [pytest.mark.full])
+    pytest.param(
+        (step, stage), id=f"{step}-{stage}", marks=[] if QUICK[step] == stage else [pytest.mark.full]
+    )
     for step in STEPS
     for stage in STAGES
 ]
 
 
-@pytest.mark.parametrize(("step", "stage"), EVERY)
+@pytest.mark.parametrize("point", EVERY)
 async def test_a_worker_killed_behind_a_step_loses_and_repeats_nothing(
-    patient: System, port: int, session: aiohttp.ClientSession, step: str, stage: str
+    trial: Trial, patient: System, port: int, session: aiohttp.ClientSession, point: tuple[str, str]
 ) -> None:
-    doomed, url = await patient.worker(port, {VARIABLE: f"{step}@{stage}:{TIME}"})
+    doomed, url = await patient.worker(port, {VARIABLE: f"{point[0]}@{point[1]}:{TIME}"})
     sku = new_sku()
-    shop, judge = Shop(session, url), Judge(session, patient, {sku: STOCK})
+    shop, judge = Shop(session, url), Judge(trial, patient, {sku: STOCK})
     await shop.post(f"/inventory/{sku}/restock", {"quantity": STOCK})
     async with asyncio.timeout(END_S):  # else void: the step was never reached
-        while all(await asyncio.gather(*(judge.place(shop, order(item(sku), token=one)) for one in TOKENS))):
+        while all(
+            await asyncio.gather(*(judge.accepted(shop, order(item(sku), token=one)) for one in TOKENS))
+        ):
             pass
     assert await asyncio.to_thread(doomed.wait_until_done, END_S) == -signal.SIGKILL
-    assert await asyncio.to_thread(judge.in_flight), "void: nothing was in flight"
+    trial.hit(await asyncio.to_thread(judge.in_flight))
 
     healthy, _ = await patient.worker(port)
     await judge.all_is_well(shop)

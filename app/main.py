@@ -10,6 +10,7 @@ from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.recovery import Tables
 from app.delivery.stages import Delivery
+from app.delivery.stalls import Watch
 from app.delivery.transport import Transport
 from app.settings import Settings, current
 
@@ -28,6 +29,11 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
         if self.tables.recovery.current:
             super().on_rebalance_end()
 
+    async def on_start(self) -> None:
+        """Start as Faust does, and look from now on whether the loop turns."""
+        Watch(self.conf.broker_session_timeout).start()
+        await super().on_start()
+
     async def on_stop(self) -> None:
         """Stop as Faust does, within a time: without Kafka it would wait for acknowledgements for ever."""
         limit_s = self.delivery.stop_limit_s
@@ -41,6 +47,7 @@ def create(settings: Settings, decode: MessageDecoder = decode) -> App:
     """Return the app with the settings under which nothing is lost; it connects to nothing yet."""
     app = App(
         GROUP,
+        env={},  # else Faust would put what it finds there over what is said here
         broker=f"aiokafka://{settings.broker.replace(',', ';aiokafka://')}",
         processing_guarantee="at_least_once",
         store="rocksdb://",
@@ -65,6 +72,8 @@ def create(settings: Settings, decode: MessageDecoder = decode) -> App:
         # Faust 0.15.3 drops what it has fetched for a standby whenever its flow is stopped, and goes on
         # behind it: a standby could be promoted with rows missing.
         table_standby_replicas=0,
+        # Delivery looks itself, and says what to do.
+        recovery_consistency_check=False,
         web_bind=settings.web.bind,
         web_host=settings.web.host,
         web_port=settings.web.port,

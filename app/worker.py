@@ -5,6 +5,7 @@ import os
 import pkgutil
 import socket
 import sys
+from collections.abc import Mapping
 
 import faust
 from faust import streams
@@ -18,6 +19,10 @@ PACKAGES = ("tables", "agents", "web")
 """Where agents, tables and routes are declared: every module of these is part of the worker."""
 
 
+PROMISES = {"PROCESSING_GUARANTEE": "at_least_once", "CONSUMER_AUTO_OFFSET_RESET": "earliest"}
+"""What Faust reads from the environment by itself, and the one value that each may have."""
+
+
 def run() -> None:
     """Run the worker until it is told to stop; exits with the worker's code.
 
@@ -26,6 +31,7 @@ def run() -> None:
     """
     settings = current()
     _require_faust()
+    _require_promises(os.environ)
     _require_port(settings)
     topics.require(settings)
     logs.set_up(settings)
@@ -55,6 +61,16 @@ def _require_faust() -> None:
         raise WorkerRefused(
             "faust-streaming came without its compiled part: `make setup` installs a wheel with it"
         )
+
+
+def _require_promises(environment: Mapping[str, str]) -> None:
+    """Refuse what Faust would heed elsewhere: under it orders would be lost, or counted twice."""
+    for variable, only in PROMISES.items():
+        if (value := environment.get(variable, only)) != only:
+            raise WorkerRefused(
+                f"{variable}={value!r}: delivery is built on {only}, and keeps no promise under anything else"
+                f" (docs/adr/0001); unset it"
+            )
 
 
 def _require_port(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 Faust finds out what is missing and says when to begin and that it is done; between the two, its own code
 would hand each record through asyncio. And where partitions move again meanwhile, Faust 0.15.3 may go on with
 what it no longer holds; here it stops. Leans on `Recovery`: `on_rebalance`, `need_recovery`,
-`on_recovery_completed`, `active_tps`, `active_offsets`, `RebalanceAgain`; on
+`on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `RebalanceAgain`; on
 `TableManager.recovery` and `on_actives_ready`; on `App.rebalancing_count`.
 """
 
@@ -22,6 +22,7 @@ from faust.types import TP
 from app.delivery.exits import die
 from app.delivery.source import INTERRUPT_S, configuration
 from app.delivery.state import CLAIM, State
+from app.delivery.wholeness import empty, fault_of_folder, fault_of_offsets
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
         """Claim the partitions, bring the tables up to the claims, then go on as Faust does."""
         delivery = self.app.delivery
         self.require_current()
+        await self._require_whole()
         claims = await delivery.ownership.claim(self.active_tps)
-        self._require_whole(claims)
         missing = {
             tp: Span(self.active_offsets[tp] + 1, claim - 1)
             for tp, claim in claims.items()
@@ -84,15 +85,17 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
             delivery.tables[tp.topic].begin(tp.partition, claim)
         await super().on_recovery_completed(generation_id)
 
-    def _require_whole(self, claims: Mapping[TP, int]) -> None:
-        """End the process where a changelog is shorter than what was written here by it."""
-        for tp, claim in claims.items():
-            if self.active_offsets[tp] >= claim:
-                die(
-                    f"{tp.topic}[{tp.partition}] ends at {claim}, but this worker's folder has it up to"
-                    f" {self.active_offsets[tp]}: the topic was emptied or made anew. Where that was meant,"
-                    f" delete the folder {self.app.delivery.settings.worker_dir}"
-                )
+    async def _require_whole(self) -> None:
+        """End the process where a changelog lacks what this worker, or another, has put into it."""
+        ends = {tp: self.active_highwaters[tp] + 1 for tp in self.active_tps}  # Faust's is the last offset
+        inputs = self.app.delivery.inputs()
+        asked = [TP(topic, tp.partition) for tp in empty(ends) for topic in inputs.get(tp.topic, ())]
+        committed = await self.app.consumer.committed(asked) if asked else {}
+        if fault := fault_of_folder(ends, self.active_offsets):
+            folder = self.app.delivery.settings.worker_dir
+            die(f"{fault}: the topic was emptied or made anew. Where that was meant, delete {folder}")
+        if fault := fault_of_offsets(ends, inputs, committed):
+            die(f"{fault}: the topic was emptied or made anew, and what was in it is not in this folder")
 
 
 class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped here

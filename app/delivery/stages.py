@@ -76,6 +76,7 @@ class Delivery:
         self.settings = settings
         self.tables: dict[str, State] = {}
         self._running: dict[str, Running] = {}
+        self._inputs: dict[str, tuple[str, ...]] = {}
         self._notes: list[Note] = []
         self._moving = asyncio.Lock()
         self.progress = Progress()
@@ -104,6 +105,7 @@ class Delivery:
 
         def declare(stage: Stage) -> Stage:
             topics = tuple(message.type for message in reads)
+            self._inputs[stage.__name__] = topics
             topic = self._app.topic(*topics, key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
@@ -116,6 +118,14 @@ class Delivery:
             return stage
 
         return declare
+
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Return, by changelog, the topics that the stage of the same name reads.
+
+        Only that one table is sure to be as old as its stage's offsets.
+        """
+        own = ((changelog, state.name) for changelog, state in self.tables.items())
+        return {changelog: self._inputs[name] for changelog, name in own if name in self._inputs}
 
     def answer(self, stage: str, partition: int, message: Any) -> None:
         """Hand a stage an answer from outside; dropped where the stage is not running."""

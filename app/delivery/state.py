@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import faust
 from rocksdict import ReadOptions, WriteBatch
 
+from app.delivery import stalls
 from app.delivery.codec import Coder
 from app.delivery.disk import DiskOptions
 from app.delivery.exits import die
@@ -74,7 +75,8 @@ class State:
 
         async def recovered() -> None:
             try:
-                find()
+                with stalls.excused():
+                    find()
             except Exception as error:  # Faust would swallow it, and go on without what was to be found
                 logger.critical("what was recovered can't be read", exc_info=error)
                 die(repr(error))

@@ -61,9 +61,14 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # Faust is untyped her
         """Have the stages read on from what is committed, and from the beginning where nothing is."""
         changelogs = self.app.tables.changelog_topics
         inputs = [tp for tp in self.assignment() if tp.topic not in changelogs]
-        committed = await self._thread.committed(inputs)
+        committed = await self.committed(inputs)
         positions = {TP(*tp): committed.get(TP(*tp)) for tp in inputs}
         await self.app.delivery.resume(positions, self.app.tables.recovery.require_current)
+
+    async def committed(self, partitions: list[TP]) -> dict[TP, int]:
+        """Return the offsets that the group has committed, for those of the partitions that have one."""
+        known: dict[TP, int] = await self._thread.committed(partitions)
+        return known
 
     async def wait_empty(self) -> None:
         """Finish what is in hand and commit it: partitions are about to be given up."""

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import time
 
 import pytest
 
-from app.delivery.faults import STEPS, nowhere, points
+from app.delivery.faults import FOR_EVER_S, STEPS, nowhere, points
 
 
 def test_a_worker_that_was_told_nothing_goes_on() -> None:
@@ -29,8 +30,19 @@ def test_the_process_ends_the_time_that_was_chosen(step: str, monkeypatch: pytes
     assert killed == [(os.getpid(), signal.SIGKILL)]
 
 
+def test_the_loop_stalls_where_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    reach = points("orders", "begun@orders:2:stall")
+    reach("begun")
+    assert slept == []
+    reach("begun")
+    assert slept == [FOR_EVER_S]
+
+
 @pytest.mark.parametrize(
-    "chosen", ["begun", "begun@orders", "begun@orders:0", "landed@orders:1", "@orders:1"]
+    "chosen",
+    ["begun", "begun@orders", "begun@orders:0", "landed@orders:1", "@orders:1", "begun@orders:1:stop"],
 )
 def test_a_choice_that_means_nothing_is_refused(chosen: str) -> None:
     with pytest.raises(ValueError, match="expected STEP@STAGE:TIME"):

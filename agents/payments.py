@@ -11,7 +11,7 @@ from app.main import app, delivery
 from app.partitions import partition_of
 from app.settings import current
 from models import commands
-from models.payment import Answer, Payment, PaymentStatus, RefundDelayed, Reminder, decide, evolve
+from models.payment import Answer, Payment, PaymentStatus, RefundDelayed, Reminder, evolve, respond
 from tables.payments import find_open, find_untold, load_payment, save_payment, state
 
 gateway = HttpGateway(current().payment, providers.payment)
@@ -45,7 +45,7 @@ async def payments(batches: Batches) -> None:
             if after is None:
                 continue
             save_payment(batch, partition, after)
-            batch.send(*decide(after))
+            batch.send(*respond(after, event))
             if after.open:
                 batch.after_commit(partial(calls.start, partition, after))
 

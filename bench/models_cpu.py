@@ -133,7 +133,7 @@ PAYMENTS = Machine(
     load_payment,
     payment.evolve,
     lambda batch, partition, _, after: save_payment(batch, partition, after),
-    lambda _, after, __: payment.decide(after),
+    lambda _, after, event: payment.respond(after, event),
 )
 
 

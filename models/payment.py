@@ -80,7 +80,8 @@ class Payment(Value, frozen=True, kw_only=True):
     """Be the state of one order's payment; `amount` in minor units, the order id is the key at the provider.
 
     `settled_at` is when the status was entered; `reference` is what the provider called its last answer;
-    `delayed_since` is when a refund was first asked for in vain.
+    `delayed_since` is when a refund was first asked for in vain; `paid` is how it was when it was COMPLETED,
+    once it no longer is.
     """
 
     order_id: str
@@ -93,6 +94,7 @@ class Payment(Value, frozen=True, kw_only=True):
     status: PaymentStatus = PaymentStatus.CHARGING
     reference: str = ""
     delayed_since: datetime | None = None
+    paid: "Payment | None" = None
 
     @property
     def open(self) -> bool:
@@ -134,7 +136,7 @@ def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
             after = _move(payment, PaymentStatus.REFUNDED, event.at, event.reference)
         case RequestPaymentRefund():
             refunding = _move(payment, PaymentStatus.REFUNDING, event.at, payment.reference)
-            after = replace(refunding, causation_id=event.event_id)
+            after = replace(refunding, causation_id=event.event_id, paid=payment)
         case RefundDelayed():
             after = replace(payment, delayed_since=event.at) if payment.delayed_since is None else payment
         case RequestPayment() | Reminder():  # awaited only where there is no payment yet, and nowhere
@@ -142,6 +144,15 @@ def evolve(payment: Payment | None, event: PaymentInput) -> Payment | None:
         case _:
             assert_never(event)
     return after
+
+
+def respond(payment: Payment, event: PaymentInput) -> tuple[Message, ...]:
+    """Return what to say after an input; to a reminder also what a refund may have come before.
+
+    The charge and the wish to have it back may meet in one batch, of which a crash leaves the rows alone.
+    """
+    unsaid = payment.paid if isinstance(event, Reminder) else None
+    return (*(() if unsaid is None else decide(unsaid)), *decide(payment))
 
 
 def decide(payment: Payment) -> tuple[Message, ...]:

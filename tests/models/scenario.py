@@ -117,7 +117,7 @@ def run_payment(
 ) -> Reaction[payment.Payment | None]:
     """React as the payments agent does."""
     after = payment.evolve(before, event)
-    return after, () if after is None else payment.decide(after)
+    return after, () if after is None else payment.respond(after, event)
 
 
 @dataclass(frozen=True)

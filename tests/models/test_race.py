@@ -45,6 +45,10 @@ def moves(world: World) -> Iterator[Move]:
         yield lambda twin: twin.call_provider(ONE, Fate(turns=()))
         if paying.status is PaymentStatus.CHARGING and world.approved[ONE] and ONE not in world.charged:
             yield lambda twin: twin.call_provider(ONE, Fate(turns=(), death=Death.BEFORE_ALL))
+        if any(world.read[name, ONE] < len(world.logs[name, ONE]) for name in PAYMENTS_HEAR):
+            for death in (Death.NEVER, Death.BEFORE_MESSAGES):
+                together = Fate(turns=(0,), death=death)
+                yield lambda twin, fate=together: twin.call_provider(ONE, fate)  # type: ignore[misc]
     if not world.logs["ORDER_CANCEL_REQUESTED", ONE]:
         yield lambda twin: twin.append(cancel_requested(order=ONE))
 

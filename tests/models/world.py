@@ -24,6 +24,7 @@ from models.events import (
     OrderCancelled,
     OrderCompleted,
     OrderRefunded,
+    PaymentCompleted,
 )
 from models.messages import Message
 from models.order import Order, OrderStatus
@@ -193,17 +194,27 @@ class World:
         self._deliver(said, positions, fate)
 
     def call_provider(self, order_id: str, fate: Fate) -> None:
-        """Let the payments agent ask the provider, and take in the answer unless it dies first."""
+        """Let the payments agent ask the provider, and take in the answer with what else there is about it.
+
+        The answer is in no log: who takes over from an agent that died reminds the payment of it.
+        """
         paying = self.payments.get(order_id)
         if paying is None or not paying.open:
             return
-        after, said = run_payment(paying, self._answer(order_id, paying))
+        inputs, positions = self._take(PAYMENTS_HEAR, order_id, fate)
+        said: list[Message] = []
+        after: payment.Payment | None = paying
+        for event in (self._answer(order_id, paying), *cast("list[payment.PaymentInput]", inputs)):
+            after, messages = run_payment(after, event)
+            said += messages
+        assert after is not None
         if fate.death in {Death.BEFORE_ALL, Death.BETWEEN_ROWS}:
             return
-        assert after is not None
-        if fate.death in {Death.NEVER, Death.BETWEEN_MESSAGES}:
-            self.payments[order_id] = after
-            self._deliver(said, {}, replace(fate, death=Death.NEVER))
+        self.payments[order_id] = after
+        self._deliver(said, positions, fate)
+        if fate.death is not Death.NEVER:
+            _, again = run_payment(after, payment.Reminder(order_id=order_id))
+            self._deliver(again, {}, replace(fate, death=Death.NEVER))
 
     def unread(self) -> list[Log]:
         """Return the logs in which there is something to read."""
@@ -248,6 +259,8 @@ class World:
         assert not unsettled, f"not settled: {unsettled}"
         completed = {key for key, order in self.orders.items() if order.status is OrderStatus.COMPLETED}
         assert self.charged - self.refunded == completed, "charged is not completed"
+        told = {key for (name, key), said in self.logs.items() if said and name == PaymentCompleted.type}
+        assert self.charged <= told, "charged, and nobody was told"
         for sku, shelf in self.shelves.items():
             lines = (line for key in completed for line in self.orders[key].lines if line.sku == sku)
             assert shelf.counts[1] == 0, f"still reserved: {shelf}"

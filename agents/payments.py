@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from app import providers
+from app import metrics, providers
 from app.calls import Calls
 from app.delays import Delays
 from app.delivery.batches import Batches
@@ -33,6 +33,7 @@ async def ask(payment: Payment) -> Answer:
 
 
 calls = Calls(ask, partial(delivery.answer, "payments"), current().payment, providers.payment)
+metrics.PAYMENTS_OPEN.set_function(lambda: calls.in_flight)
 
 
 @delivery.stage(commands.RequestPayment, commands.RequestPaymentRefund, room=calls.room)

@@ -5,6 +5,7 @@ import threading
 
 import faust
 
+from app import metrics
 from app.delivery import GROUP
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
@@ -88,6 +89,7 @@ def create(settings: Settings, decode: MessageDecoder = decode) -> App:
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     app.delivery = Delivery(app, settings, decode)
+    metrics.COMMIT_AGE.set_function(app.delivery.progress.uncommitted_s)
     return app
 
 

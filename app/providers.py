@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 
+from app import metrics
 from app.breaker import Breaker, BreakerState
 from app.settings import current
 
@@ -27,3 +28,8 @@ payment = Breaker(current().payment.breaker_failures, current().payment.breaker_
 payment.watch(partial(_note, "payment"))
 
 _breakers = {"payment": payment}
+
+for _name, _breaker in _breakers.items():
+    metrics.BREAKER_OPEN.labels(_name).set_function(
+        lambda breaker=_breaker: float(breaker.state is not BreakerState.CLOSED)  # type: ignore[misc]
+    )

@@ -7,9 +7,11 @@ that waits is without.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 
+from app import metrics
 from app.buckets import Due
 from app.delivery.batch import Batch, Place
 from app.delivery.codec import Coder
@@ -24,6 +26,9 @@ coder = Coder(Order)
 
 OPEN = b"\xffopen/"
 """Before the order id, where the order waits. No order id begins so: it is no UTF-8."""
+
+LOOKED_AT = 100
+"""How many of a partition's orders that wait are looked at to find the oldest."""
 
 limits = Limits(
     pending=timedelta(milliseconds=current().saga.pending_ms),
@@ -57,6 +62,26 @@ def find_open() -> Iterator[tuple[int, bytes]]:
     for number in sorted(state.partitions()):
         for key, _ in state.scan(number, OPEN):
             yield number, key.removeprefix(OPEN)
+
+
+def oldest_unsettled_s() -> float:
+    """Return the age in seconds of the oldest order that waits, among the first of each partition.
+
+    Ids begin with the time at which they were made, so the first are the oldest, but for those that were
+    made from a key. A few that follow are looked at as well: of an order that is under way there may be
+    several names, and none of them is old.
+    """
+    now = datetime.now(UTC)
+    ages = [
+        (now - order.created_at).total_seconds()
+        for number in state.partitions()
+        for key, _ in islice(state.scan(number, OPEN), LOOKED_AT)
+        if (order := find_waiting(number, key.removeprefix(OPEN))) is not None
+    ]
+    return max(ages, default=0.0)
+
+
+metrics.UNSETTLED_AGE.set_function(oldest_unsettled_s)
 
 
 def find_waiting(partition: int, name: bytes) -> Order | None:

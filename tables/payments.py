@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from msgspec.json import Decoder, encode
 
+from app import metrics
 from app.delivery.batch import Batch, Place
 from app.delivery.codec import Coder
 from app.main import delivery
@@ -58,6 +59,9 @@ def find_open() -> Iterator[tuple[int, Payment]]:
 def count_delayed_refunds() -> int:
     """Return how many refunds of this worker's partitions were asked for in vain, and are asked for again."""
     return sum(payment.refund_delayed for _, payment in find_open())
+
+
+metrics.REFUNDS_DELAYED.set_function(count_delayed_refunds)
 
 
 def find_untold() -> Iterator[tuple[int, str]]:

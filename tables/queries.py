@@ -8,6 +8,7 @@ from uuid import UUID
 
 from yarl import URL
 
+from app import metrics
 from app.delivery.state import NotHere
 from app.main import app, delivery
 from app.routing import Moving, Routes
@@ -50,6 +51,9 @@ _routes = Routes(app, current().partitions)
 def is_ready() -> bool:
     """Tell whether this worker has its partitions, recovered."""
     return _routes.ready()
+
+
+metrics.READY.set_function(lambda: float(is_ready()))
 
 
 def order_owner(order_id: str) -> URL | None:

@@ -3,6 +3,7 @@
 from faust.web.base import BlueprintManager
 
 from app.main import app
+from web.metrics import measured
 from web.problems import problems
 
 STOP_S = 2.0
@@ -10,4 +11,4 @@ STOP_S = 2.0
 
 app.web.blueprints = BlueprintManager()  # none of Faust's own pages: they show what is in the tables
 app.web._runner._shutdown_timeout = STOP_S  # noqa: SLF001  # Faust has no setting for it
-app.web.web_app.middlewares.append(problems)
+app.web.web_app.middlewares.extend((measured, problems))

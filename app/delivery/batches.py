@@ -14,6 +14,7 @@ from confluent_kafka import Message
 from faust.types import TP
 from msgspec.structs import replace
 
+from app import metrics
 from app.delivery.batch import Batch, Input
 from app.delivery.codec import MessageDecoder, Undecodable
 from app.delivery.committing import Means, commit
@@ -108,6 +109,7 @@ class Batches:
         if batch is None:
             die(f"an agent failed outside any batch: {error!r}")
         self._in_hand = None
+        self._means.meter.fail()
         if len(batch.inputs) > 1:
             self._again.extendleft(Batch((given,)) for given in reversed(batch.inputs))
         else:
@@ -133,6 +135,7 @@ class Batches:
             for given in batch.inputs:
                 if given.undecodable is not None:
                     self._means.note(batch, given.undecodable)
+                    batch.after_commit(metrics.DEAD_LETTERS.labels(given.undecodable.topic).inc)
             await commit(batch, self._means)
         except NotHeld as error:
             logger.warning("a batch of %s is given up, and comes again: %s", len(batch.inputs), error)
@@ -147,6 +150,7 @@ class Batches:
             inputs = tuple(self._arrived()) if self._open.is_set() else ()
             if inputs:
                 self._idle.clear()
+                self._means.meter.take(len(inputs))
                 return Batch(inputs)
 
     async def _arrival(self) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from app.delivery.batch import Batch
 from app.delivery.deadletters import DeadLetter
 from app.delivery.faults import Reach, nowhere
+from app.delivery.meter import Meter
 from app.delivery.ownership import Ownership
 from app.delivery.producer import Record, StageProducer
 from app.delivery.progress import Progress
@@ -26,8 +27,14 @@ class Means(NamedTuple):
     producer: StageProducer
     progress: Progress
     ownership: Ownership
+    meter: Meter
     reach: Reach = nowhere
     note: Note = no_note
+
+    def reached(self, step: str) -> None:
+        """Note that the batch in hand has come so far."""
+        self.meter.reach(step)
+        self.reach(step)
 
 
 async def commit(batch: Batch, means: Means) -> None:
@@ -38,12 +45,12 @@ async def commit(batch: Batch, means: Means) -> None:
         Exception: a step failed, and what follows it was not begun.
     """
     await means.ownership.lease.hold()
-    means.reach("begun")
+    means.reached("begun")
     await _save(batch, means)
     await means.producer.publish(batch.outgoing)
-    means.reach("messages acknowledged")
+    means.reached("messages acknowledged")
     means.progress.reach([given.source for given in batch.inputs if given.source is not None])
-    means.reach("input acknowledged")
+    means.reached("input acknowledged")
     for callback in batch.afterwards:
         callback()
 
@@ -60,13 +67,13 @@ async def _write(rows: Mapping[tuple[State, int], list[Record]], means: Means) -
     offsets = await means.producer.publish(
         {(state.changelog, partition): records for (state, partition), records in rows.items()}
     )
-    means.reach("states acknowledged")
+    means.reached("states acknowledged")
     for (state, partition), records in rows.items():
         offset = offsets[state.changelog, partition]
         gap = state.gap(partition, offset, len(records))
         foreign = () if gap is None else await means.ownership.examine(state, partition, gap)
         state.write(partition, [(record["key"], record["value"]) for record in records], offset)
-        means.reach("some rows written")
+        means.reached("some rows written")
         if foreign:
             await means.ownership.put_right(state, partition, foreign, means.producer)
-    means.reach("rows written")
+    means.reached("rows written")

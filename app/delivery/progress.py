@@ -1,5 +1,6 @@
 """How far the input has been worked through: what may be committed, once all of it lasts."""
 
+import time
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Message
@@ -16,6 +17,8 @@ class Progress:
     def __init__(self) -> None:
         self._reached: dict[TP, int] = {}
         self._saved: dict[TP, int] = {}
+        self._places: tuple[TP, ...] = ()
+        self._behind_since: float | None = None
 
     def reach(self, records: Iterable[Message]) -> None:
         """Count records as worked through, those of a partition in their order."""
@@ -24,15 +27,27 @@ class Progress:
             (TP(topic or "", partition or 0), (offset or 0) + 1)
             for (topic, partition), offset in last.items()
         )
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
 
     def start(self, positions: Mapping[TP, int | None]) -> None:
         """Begin anew where Kafka's record of the group says."""
         known = {tp: offset for tp, offset in positions.items() if offset is not None}
         self._reached, self._saved = dict(known), known
+        self._places = tuple(positions)
+        self._behind_since = None
 
     def reached(self, tp: TP) -> int:
         """Return the offset of the next input to work on, 0 where none was worked on yet."""
         return self._reached.get(tp, 0)
+
+    def places(self) -> tuple[TP, ...]:
+        """Return the partitions that are worked on."""
+        return self._places
+
+    def uncommitted_s(self) -> float:
+        """Return for how many seconds there has been something that Kafka has not been told."""
+        return 0.0 if self._behind_since is None else time.monotonic() - self._behind_since
 
     def due(self) -> dict[TP, int]:
         """Return the offsets that Kafka has not been told yet."""
@@ -41,3 +56,4 @@ class Progress:
     def save(self, offsets: dict[TP, int]) -> None:
         """Remember that Kafka has been told."""
         self._saved.update(offsets)
+        self._behind_since = time.monotonic() if self.due() else None

@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from faust.tables import manager, recovery
 from faust.types import TP
 
+from app import metrics
 from app.delivery.exits import die
 from app.delivery.source import INTERRUPT_S, configuration
 from app.delivery.state import CLAIM, State
@@ -145,6 +146,7 @@ class Restoring:
         self._tables = tables
         self._missing = missing
         self._left = set(missing)
+        self._reached = {tp: span.first for tp, span in missing.items()}
         self._interrupted = threading.Event()
         self._read = 0
 
@@ -162,6 +164,7 @@ class Restoring:
             )
             while self._left and not self._interrupted.is_set():
                 self._apply(_next_chunk(consumer))
+                metrics.RECOVERY_LEFT.set(self._count_left())
                 if time.monotonic() - reported > REPORT_S:
                     reported = time.monotonic()
                     logger.info("recovering: %s rows read, %s partitions left", self._read, len(self._left))
@@ -169,6 +172,9 @@ class Restoring:
             consumer.close()
         logger.info("recovered %s rows in %.1f s", self._read, time.monotonic() - started)
         return self._read
+
+    def _count_left(self) -> int:
+        return sum(self._missing[tp].last + 1 - self._reached[tp] for tp in self._left)
 
     def _apply(self, records: Iterable[Message]) -> None:
         rows: defaultdict[TP, dict[bytes, bytes | None]] = defaultdict(dict)
@@ -183,6 +189,7 @@ class Restoring:
             if (key := record.key() or b"") != CLAIM:
                 rows[tp][key] = record.value()
         for tp, offset in reached.items():
+            self._reached[tp] = offset + 1
             self._tables[tp.topic].recover(tp.partition, rows[tp].items(), offset)
             if offset >= self._missing[tp].last:
                 self._left.discard(tp)

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import faust
 from faust.types import TP
 
+from app import metrics
 from app.delivery import faults
 from app.delivery.batch import Batch
 from app.delivery.batches import Batches, Bounds
@@ -16,6 +18,7 @@ from app.delivery.codec import MessageDecoder, decode
 from app.delivery.committing import Means, Note
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
+from app.delivery.meter import Meter
 from app.delivery.ownership import Ownership
 from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
@@ -194,15 +197,22 @@ class Delivery:
         producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
-        means = Means(producer, self.progress, self.ownership, reach, self._note)
+        meter = Meter(stage.__name__)
+        means = Means(producer, self.progress, self.ownership, meter, reach, self._note)
         batches = Batches(source, means, self._decode, bounds)
         self._running[stage.__name__] = Running(reads, source, producer, batches, waits_outside)
+        metrics.STAGE_BEHIND.labels(stage.__name__).set_function(lambda: batches.behind_s)
+        for topic in reads:
+            metrics.CONSUMER_LAG.labels(topic).set_function(partial(self._lag_of, topic))
         try:
             await self._supervise(stage, batches)
         finally:
             del self._running[stage.__name__]
             await source.close()
             await producer.close()
+
+    def _lag_of(self, topic: str) -> int:
+        return sum(self.lag(tp.topic, tp.partition) for tp in self.progress.places() if tp.topic == topic)
 
     def _note(self, batch: Batch, letter: DeadLetter) -> None:
         for note in self._notes:

@@ -459,7 +459,7 @@ async def test_an_unknown_path_is_a_problem_too(shop: Shop, path: str) -> None:
     assert answer.document["title"] == "Not Found"
 
 
-@pytest.mark.parametrize("path", ["/", "/stats", "/graph", "/table", "/tables", "/router", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/stats", "/graph", "/table", "/tables", "/router"])
 async def test_fausts_own_pages_are_not_there(shop: Shop, path: str) -> None:
     assert_problem(await ask(shop, "GET", path), 404)
     assert_problem(await ask(shop, "GET", f"{path}/"), 404)

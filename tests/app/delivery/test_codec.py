@@ -6,6 +6,7 @@ import types
 import typing
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -48,7 +49,12 @@ def apart(value: Any) -> Any:
     return getattr(value, "sku", value)
 
 
+@cache
 def values_of_class(kind: Any) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: _values_of_class(kind))  # a payment holds what it was before
+
+
+def _values_of_class(kind: Any) -> st.SearchStrategy[Any]:
     if issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind, include_extras=True)
         found = {name: values(hints[name]) for name in kind.__struct_fields__ if name != "recorded_at"}

@@ -11,6 +11,7 @@ from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
 from app.delivery.committing import Means, commit
 from app.delivery.lease import NotHeld
+from app.delivery.meter import Meter
 from app.delivery.producer import ANYWHERE, Bundles, Offsets
 from app.delivery.state import Gap, State
 from models.events import InventoryRestocked
@@ -105,7 +106,8 @@ def test_messages_leave_in_the_order_in_which_they_were_sent() -> None:
 
 
 def means(log: Log, producer: RecordingProducer, ownership: FakeOwnership | None = None) -> Means:
-    return Means(cast("Any", producer), RecordingProgress(log), cast("Any", ownership or FakeOwnership(log)))
+    claims = cast("Any", ownership or FakeOwnership(log))
+    return Means(cast("Any", producer), RecordingProgress(log), claims, Meter("test"))
 
 
 @dataclass

@@ -14,7 +14,10 @@ KAFKA_S = 30
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 
 
-async def scraped(shop: Shop) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+async def scraped(shop: Shop) -> Samples:
     """Return every sample, by name and labels."""
     async with shop.session.get(f"{shop.url}/metrics") as answer:
         assert answer.status == 200
@@ -49,7 +52,9 @@ async def test_an_order_shows_in_every_stage_in_http_and_in_the_time_to_settle(s
     await shop.restock(sku, 1)
     assert (await shop.buy(order(item(sku))))["status"] == "COMPLETED"
     ended = key("orders_settled_seconds_count", status="COMPLETED")
-    after = await until(lambda: scraped(shop), lambda found: found.get(ended, 0) > before.get(ended, 0))
+    after: Samples = await until(
+        lambda: scraped(shop), lambda found: found.get(ended, 0) > before.get(ended, 0)
+    )
 
     def grown(name: str, **labels: str) -> float:
         return after.get(key(name, **labels), 0) - before.get(key(name, **labels), 0)
@@ -70,7 +75,7 @@ async def test_what_is_settled_leaves_no_lag_and_nothing_uncommitted(shop: Shop)
     await shop.restock(sku, 1)
     await shop.buy(order(item(sku)))
 
-    def is_quiet(found: dict[tuple[str, frozenset[tuple[str, str]]], float]) -> bool:
+    def is_quiet(found: Samples) -> bool:
         lag = sum(value for (name, _), value in found.items() if name == "orders_consumer_lag_records")
         still = ("orders_commit_age_seconds", "orders_oldest_unsettled_seconds", "orders_payments_open")
         return lag == 0 and all(found[key(name)] == 0 for name in still)

@@ -11,6 +11,7 @@ from app.audit.command import audit
 from app.errors import Failure
 from app.letters.command import dead_letters
 from app.load.command import load
+from app.stages import ALL, STAGES
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -78,8 +79,15 @@ def simulator(
 
 
 @cli.command()
-def worker(web_port: WebPort = None) -> None:
-    """Run one Faust worker: every stage of the saga, and HTTP."""
+def worker(
+    web_port: WebPort = None,
+    stages: Annotated[
+        str | None, typer.Option(help=f"Run these alone, of {', '.join(STAGES)}; or {ALL}.")
+    ] = None,
+) -> None:
+    """Run one Faust worker: every stage of the saga or those that are named, and their HTTP."""
+    if stages is not None:
+        os.environ["ORDERS_STAGES"] = stages.replace(" ", "")
     if web_port is not None:
         os.environ["ORDERS_WEB__PORT"] = str(web_port)
     from app import worker as process  # noqa: PLC0415  # reads the settings that the options change

@@ -6,7 +6,6 @@ import threading
 import faust
 
 from app import metrics
-from app.delivery import GROUP
 from app.delivery.codec import MessageDecoder, decode
 from app.delivery.exits import die
 from app.delivery.recovery import Tables
@@ -47,7 +46,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust is untyped here
 def create(settings: Settings, decode: MessageDecoder = decode) -> App:
     """Return the app with the settings under which nothing is lost; it connects to nothing yet."""
     app = App(
-        GROUP,
+        settings.group,
         env={},  # else Faust would put what it finds there over what is said here
         broker=f"aiokafka://{settings.broker.replace(',', ';aiokafka://')}",
         processing_guarantee="at_least_once",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.stages import ALL, CHOICE, chosen, group_of
 
 PREFIX = "ORDERS_"
 CONFIG_VARIABLE = "ORDERS_CONFIG"
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
 
     broker: Annotated[str, Field(pattern=r"^[^\s,:/]+:\d+(,[^\s,:/]+:\d+)*$")] = "127.0.0.1:9092"
     partitions: Annotated[int, Field(ge=1, le=1_000)] = 8
+    stages: Annotated[str, Field(pattern=CHOICE)] = ALL
     data_dir: Path = Path("data")
     worker_id: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]{1,100})?$")] = ""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
@@ -112,6 +114,16 @@ class Settings(BaseSettings):
     payment: PaymentSettings = PaymentSettings()
     kafka: KafkaSettings = KafkaSettings()
     delivery: DeliverySettings = DeliverySettings()
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Return the stages that this worker runs."""
+        return chosen(self.stages)
+
+    @property
+    def group(self) -> str:
+        """Return the consumer group of the workers that run these stages."""
+        return group_of(self.stage_names)
 
     @property
     def member_id(self) -> str:

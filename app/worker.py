@@ -15,8 +15,11 @@ from app.errors import WorkerRefused
 from app.settings import Settings, current
 
 SUPPORTED_FAUST = "0.15.3"
-PACKAGES = ("tables", "agents", "web")
-"""Where agents, tables and routes are declared: every module of these is part of the worker."""
+PACKAGES = ("tables", "web")
+"""Where tables and routes are declared: every module of these is part of the worker."""
+
+AGENTS = {"orders": ("orders", "deadlines"), "inventory": ("inventory",), "payments": ("payments",)}
+"""The modules of agents that make up each stage."""
 
 
 PROMISES = {"PROCESSING_GUARANTEE": "at_least_once", "CONSUMER_AUTO_OFFSET_RESET": "earliest"}
@@ -39,6 +42,9 @@ def run() -> None:
     runtime.choose_loop()
     from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
 
+    for stage in settings.stage_names:
+        for module in AGENTS[stage]:
+            importlib.import_module(f"agents.{module}")
     for package in PACKAGES:
         _import_all(package)
     runtime.settle()

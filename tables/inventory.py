@@ -23,7 +23,7 @@ from models.stock import (
     newest_counters,
 )
 
-state = delivery.table("inventory")
+state = delivery.table("inventory", stage="inventory")
 items = Coder(StockItem)
 holds = Coder(Hold)
 

@@ -2,6 +2,7 @@
 
 A row for each letter, so that no two stages ever write the same one, and a repeat writes what is there. A
 record that is keyed by its order lies in the order's partition, and so does its row: with the order's owner.
+Stages that run in workers without the orders stage write no rows: those letters are in their topic alone.
 """
 
 import re
@@ -17,7 +18,7 @@ from models.catalogue import MESSAGES
 from models.messages import AboutOrder
 from models.value import Value
 
-state = delivery.table("letters", shared=True)
+state = delivery.table("letters", stage="orders", shared=True)
 
 ORDER_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 """What an order may be called; any other key is no order's, and may be of any size."""
@@ -47,7 +48,7 @@ coder = Coder(Buried)
 def save_letter(batch: Batch, letter: DeadLetter) -> None:
     """Write the letter under the order that its record is about, where the record's place and key tell."""
     order_id = letter.key or b""
-    if not _is_about(order_id, letter):
+    if not (state.here and _is_about(order_id, letter)):
         return
     buried = Buried(
         topic=letter.topic,

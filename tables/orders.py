@@ -21,7 +21,7 @@ from app.settings import current
 from models.deadlines import Limits, first_look
 from models.order import Order
 
-state = delivery.table("orders")
+state = delivery.table("orders", stage="orders")
 coder = Coder(Order)
 
 OPEN = b"\xffopen/"

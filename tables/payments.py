@@ -18,7 +18,7 @@ from app.delivery.codec import Coder
 from app.main import delivery
 from models.payment import Payment
 
-state = delivery.table("payments")
+state = delivery.table("payments", stage="payments")
 coder = Coder(Payment)
 
 PAYMENT = b"payment/"

@@ -24,7 +24,7 @@ from web.routes import get, post
 _SKU = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
-@get("/inventory")
+@get("/inventory", stage="inventory")
 async def list_stock(request: web.Request) -> web.StreamResponse:
     """Answer with a page of SKUs by name, gathered from every worker."""
     query = read_query(request, InventoryQuery)
@@ -40,7 +40,7 @@ async def list_stock(request: web.Request) -> web.StreamResponse:
     return json_answer({"items": page, "cursor": cursor})
 
 
-@get("/inventory/{sku}")
+@get("/inventory/{sku}", stage="inventory")
 async def show_stock(request: web.Request) -> web.StreamResponse:
     """Answer with the SKU's counters."""
     read_query(request, NoQuery)
@@ -57,7 +57,7 @@ async def show_stock(request: web.Request) -> web.StreamResponse:
     return json_answer(_shown(item))
 
 
-@post("/inventory/{sku}/restock")
+@post("/inventory/{sku}/restock", stage="inventory")
 async def restock(request: web.Request) -> web.StreamResponse:
     """Accept a restock: 202 once Kafka has it."""
     sku = request.match_info["sku"]

@@ -28,7 +28,7 @@ DEAD_LETTER = "DEAD_LETTER"
 """The type of a step that was none: a record about the order could not be processed."""
 
 
-@post("/orders")
+@post("/orders", stage="orders")
 async def place_order(request: web.Request) -> web.StreamResponse:
     """Accept an order: 202 once Kafka has it."""
     read_query(request, NoQuery)
@@ -41,14 +41,14 @@ async def place_order(request: web.Request) -> web.StreamResponse:
     return accepted(request, answer, f"/orders/{order_id}")
 
 
-@get("/orders/{order_id}")
+@get("/orders/{order_id}", stage="orders")
 async def show_order(request: web.Request) -> web.StreamResponse:
     """Answer with the order; with `?wait=` as soon as it is settled."""
     found = await find(request, read_query(request, OrderQuery).wait)
     return json_answer(_shown(found)) if isinstance(found, Order) else found
 
 
-@get("/orders/{order_id}/events")
+@get("/orders/{order_id}/events", stage="orders")
 async def show_timeline(request: web.Request) -> web.StreamResponse:
     """Answer with the order's timeline, oldest first."""
     read_query(request, NoQuery)

@@ -5,33 +5,50 @@ shown. `app.web.web_app` is the application that Faust's own views would be put 
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TypeVar
 
-from aiohttp import hdrs
+from aiohttp import hdrs, web
 
 from app.main import app
-from web.problems import Handler
+from app.settings import current
+from web.problems import Handler, Problem
 
 H = TypeVar("H", bound=Handler)
 
 router = app.web.web_app.router
 
 
-def get(path: str) -> Callable[[H], H]:
-    """Have the handler answer GET of the path, and HEAD with it."""
+def get(path: str, stage: str | None = None) -> Callable[[H], H]:
+    """Have the handler answer GET of the path, and HEAD with it, where this worker runs the stage."""
 
     def declare(handler: H) -> H:
-        router.add_get(path, handler)
+        router.add_get(path, _here(handler, stage))
         return handler
 
     return declare
 
 
-def post(path: str) -> Callable[[H], H]:
-    """Have the handler answer POST to the path."""
+def post(path: str, stage: str | None = None) -> Callable[[H], H]:
+    """Have the handler answer POST to the path, where this worker runs the stage."""
 
     def declare(handler: H) -> H:
-        router.add_route(hdrs.METH_POST, path, handler)
+        router.add_route(hdrs.METH_POST, path, _here(handler, stage))
         return handler
 
     return declare
+
+
+def _here(handler: Handler, stage: str | None) -> Handler:
+    """Return the handler, or what says that nobody of this worker's group can answer."""
+    run = current().stage_names
+    if stage is None or stage in run:
+        return handler
+
+    async def elsewhere(_request: web.Request) -> web.StreamResponse:
+        raise Problem(
+            HTTPStatus.MISDIRECTED_REQUEST,
+            f"this worker runs {', '.join(run)}: ask one that runs {stage}",
+        )
+
+    return elsewhere

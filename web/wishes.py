@@ -62,13 +62,13 @@ REFUND = Wish(
 )
 
 
-@post("/orders/{order_id}/cancel")
+@post("/orders/{order_id}/cancel", stage="orders")
 async def cancel_order(request: web.Request) -> web.StreamResponse:
     """Accept the wish to cancel: 202 once Kafka has it, or where the order is being cancelled already."""
     return await _ask(request, CANCEL)
 
 
-@post("/orders/{order_id}/refund")
+@post("/orders/{order_id}/refund", stage="orders")
 async def refund_order(request: web.Request) -> web.StreamResponse:
     """Accept the wish for a refund: 202 once Kafka has it, or where the order is being refunded already."""
     return await _ask(request, REFUND)

@@ -8,6 +8,3 @@ in the one order in which a crash at any point loses nothing:
 3. the outgoing messages are sent, and the broker acknowledges them;
 4. the input's offsets may be committed.
 """
-
-GROUP = "orders"
-"""The consumer group of the workers: the name of their Faust app."""

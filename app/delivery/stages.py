@@ -86,10 +86,15 @@ class Delivery:
         self.ownership = edges.ownership(settings)
         self.stop_limit_s = settings.delivery.drain_timeout_ms / 1000 + REST_OF_STOP_S
 
-    def table(self, name: str, *, shared: bool = False) -> State:
-        """Declare a table; its changelog is named after it. Where several stages write it, it is `shared`."""
-        state = State(self._app, name, self.settings, shared=shared)
-        self.tables[state.changelog] = state
+    def table(self, name: str, *, stage: str | None = None, shared: bool = False) -> State:
+        """Declare a table; its changelog is named after it. Where several stages write it, it is `shared`.
+
+        A worker that does not run the `stage` that the table belongs to has no row of it.
+        """
+        here = stage is None or stage in self.settings.stage_names
+        state = State(self._app, name, self.settings, shared=shared, here=here)
+        if here:
+            self.tables[state.changelog] = state
         return state
 
     def on_buried(self, note: Note) -> Note:

@@ -45,26 +45,22 @@ class NotHere(LookupError):  # noqa: N818  # reads as the verdict on a look-up
 class State:
     """Be one changelog-backed table, by partition, in bytes.
 
-    Where several stages write it, it is `shared`: they take turns.
+    Where several stages write it, it is `shared`: they take turns. Where it is not `here`, another group of
+    workers has all of it, and Faust is not told of it.
     """
 
-    def __init__(self, app: faust.App, name: str, settings: Settings, *, shared: bool = False) -> None:
+    def __init__(
+        self, app: faust.App, name: str, settings: Settings, *, shared: bool = False, here: bool = True
+    ) -> None:
         self.name = name
         self.changelog = changelog_of(name)
         self._app = app
         self.shared = shared
+        self.here = here
         self.turn = asyncio.Lock()
         self._ends: dict[int, int] = {}
         self._watchers: defaultdict[bytes, set[asyncio.Future[None]]] = defaultdict(set)
-        self.table = app.Table(
-            name,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=settings.partitions,
-            changelog_topic=app.topic(
-                self.changelog, key_type=bytes, value_type=bytes, partitions=settings.partitions
-            ),
-        )
+        self.table: Any = _declare(app, name, settings.partitions) if here else None
 
     def prepare(self) -> None:
         """Say how partitions are to lie on the disk, before the first is opened."""
@@ -81,7 +77,8 @@ class State:
                 logger.critical("what was recovered can't be read", exc_info=error)
                 die(repr(error))
 
-        self.table.on_recover(recovered)
+        if self.here:
+            self.table.on_recover(recovered)
         return find
 
     def partitions(self) -> frozenset[int]:
@@ -180,7 +177,14 @@ class State:
                     watcher.set_result(None)
 
     def _db(self, partition: int) -> Any:
+        if not self.here:
+            raise NotHere(f"{self.name} is of a stage that this worker does not run")
         try:
             return self.table.data._dbs[partition]  # noqa: SLF001  # see the module's docstring
         except KeyError:
             raise NotHere(f"partition {partition} of {self.name} is not open on this worker") from None
+
+
+def _declare(app: faust.App, name: str, partitions: int) -> Any:
+    changelog = app.topic(changelog_of(name), key_type=bytes, value_type=bytes, partitions=partitions)
+    return app.Table(name, key_type=bytes, value_type=bytes, partitions=partitions, changelog_topic=changelog)

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.delivery import GROUP
 from app.letters.letter import Letter, Source
 from app.letters.reading import Reader
 from app.settings import Settings
+from app.stages import is_group
 
 ANSWER_S = 5.0
 ASK_EVERY_S = 0.2
@@ -28,7 +28,9 @@ def await_workers(
     deadline = time.monotonic() + wait_s
     waiting = frozenset(sent)
     while waiting and time.monotonic() < deadline and not stop.is_set():
-        reached = dict(_committed(client, waiting))
+        reached: dict[tuple[str, int], int] = {}
+        for place, offset in _committed(client, waiting):  # of the groups, one reads the topic
+            reached[place] = max(offset, reached.get(place, 0))
         waiting = frozenset(each for each in waiting if reached.get(each[:2], 0) <= each.offset)
         if waiting:
             stop.wait(ASK_EVERY_S)
@@ -46,12 +48,14 @@ def come_back(reader: Reader, sent: Collection[Source], since: Mapping[int, int]
 
 
 def _committed(client: AdminClient, sent: Collection[Source]) -> Iterator[tuple[tuple[str, int], int]]:
+    """Yield how far these partitions are worked through, by each group of workers that there is."""
     places = [TopicPartition(*place) for place in {each[:2] for each in sent}]
-    question = ConsumerGroupTopicPartitions(GROUP, places)
     try:
-        answers = client.list_consumer_group_offsets([question], request_timeout=ANSWER_S)
-        found = answers[GROUP].result().topic_partitions
+        known = client.list_consumer_groups(request_timeout=ANSWER_S).result().valid
+        for group in sorted(each.group_id for each in known if is_group(each.group_id)):
+            question = ConsumerGroupTopicPartitions(group, places)
+            answers = client.list_consumer_group_offsets([question], request_timeout=ANSWER_S)
+            for place in answers[group].result().topic_partitions:
+                yield (place.topic, place.partition), place.offset
     except KafkaException:  # it may be back before the time is over
         return
-    for place in found:
-        yield (place.topic, place.partition), place.offset

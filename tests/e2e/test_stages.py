@@ -1,0 +1,96 @@
+"""Each stage in a worker of its own: orders settle, and a stage may be away without the others' knowing."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from app import broker
+from app.processes import Command
+from app.stages import STAGES
+from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.system import System, free_port, started
+
+SETTLED = {"COMPLETED": "tok_ok", "CANCELLED": "tok_declined"}
+AUDIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Give a system of its own: other workers on these topics would be another group's."""
+    folder = tmp_path_factory.mktemp("apart")
+    with (
+        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
+        started(folder, kafka.bootstrap) as system,
+    ):
+        yield system
+
+
+@pytest.fixture(scope="module")
+async def urls(apart: System) -> AsyncIterator[dict[str, str]]:
+    """Give the addresses of one worker for each stage."""
+    workers = await asyncio.gather(*(apart.worker(free_port(), {"ORDERS_STAGES": stage}) for stage in STAGES))
+    yield {stage: url for stage, (_, url) in zip(STAGES, workers, strict=True)}
+    codes = await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in apart.workers.values()))
+    assert codes == [0] * len(STAGES)
+
+
+async def test_orders_settle_though_each_stage_is_a_process_of_its_own(
+    apart: System, urls: dict[str, str], session: aiohttp.ClientSession
+) -> None:
+    stock, orders, sku = Shop(session, urls["inventory"]), Shop(session, urls["orders"]), new_sku()
+    await stock.restock(sku, 5)
+    for status, token in SETTLED.items():
+        assert (await orders.buy(order(item(sku), token=token)))["status"] == status
+    assert (await orders.buy(order(item(sku, 9))))["reason"] == "INVENTORY_INSUFFICIENT"
+    assert await stock.counters(sku) == (4, 0, 1)
+    assert await asyncio.to_thread(audited, apart) == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "method", "path", "other"),
+    [
+        ("inventory", "GET", "/orders/one", "orders"),
+        ("payments", "POST", "/orders", "orders"),
+        ("orders", "GET", "/inventory/sku", "inventory"),
+        ("payments", "GET", "/inventory", "inventory"),
+        ("orders", "POST", "/inventory/sku/restock", "inventory"),
+    ],
+)
+async def test_a_worker_says_who_can_answer_what_it_cannot(  # noqa: PLR0913  # a case has so many parts
+    urls: dict[str, str], session: aiohttp.ClientSession, *, stage: str, method: str, path: str, other: str
+) -> None:
+    async with session.request(method, f"{urls[stage]}{path}") as answer:
+        problem = await answer.json(content_type="application/problem+json")
+    assert (answer.status, problem["status"]) == (421, 421)
+    assert problem["detail"] == f"this worker runs {stage}: ask one that runs {other}"
+
+
+async def test_orders_are_taken_in_and_reserved_while_the_payments_stage_is_away(
+    apart: System, urls: dict[str, str], session: aiohttp.ClientSession
+) -> None:
+    stock, orders, sku = Shop(session, urls["inventory"]), Shop(session, urls["orders"]), new_sku()
+    await stock.restock(sku, 3)
+    payments = apart.workers[int(urls["payments"].rsplit(":", 1)[1])]
+    payments.signal(signal.SIGKILL)
+    await asyncio.to_thread(payments.wait)
+
+    placed = [await orders.place(order(item(sku))) for _ in range(3)]
+    await stock.stock(sku, lambda known: known["reserved"] == 3)
+    for order_id in placed:
+        _, known = await orders.get(f"/orders/{order_id}")
+        assert known["status"] == "INVENTORY_DEDUCTED"
+
+    port = int(urls["payments"].rsplit(":", 1)[1])
+    await apart.worker(port, {"ORDERS_STAGES": "payments"})
+    assert {(await orders.settled(order_id))["status"] for order_id in placed} == {"COMPLETED"}
+    assert await stock.counters(sku) == (0, 0, 3)
+
+
+def audited(system: System) -> int | None:
+    """Return how an audit of the topics ends."""
+    audit = Command("audit", log=system.folder / "audit.log", environment=system.environment)
+    audit.start()
+    return audit.wait_until_done(AUDIT_S)

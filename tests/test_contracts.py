@@ -26,6 +26,8 @@ PURE_IMPORTS = {
     "collections",
     "datetime",
     "enum",
+    "hashlib",
+    "itertools",
     "types",
     "typing",
     "msgspec",

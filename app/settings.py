@@ -37,6 +37,7 @@ class WebSettings(_Group):
     forward_timeout_ms: Milliseconds = 2_000
     appear_timeout_ms: Milliseconds = 2_000
     max_lag_ms: Milliseconds = 10_000
+    idempotency_s: Annotated[int, Field(ge=1, le=2_592_000)] = 86_400
     retry_after_s: Count = 1
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from models.messages import AboutOrder, AboutStock, Quantity
 from models.value import Value
@@ -17,7 +17,10 @@ class OrderLine(Value, frozen=True, kw_only=True):
 
 
 class OrderCreated(AboutOrder, frozen=True, kw_only=True, tag="ORDER_CREATED"):
-    """An order was accepted over HTTP; `total` in minor units of `currency`."""
+    """An order was accepted over HTTP; `total` in minor units of `currency`.
+
+    `fingerprint` tells what was wished with an idempotency key; without one it is absent.
+    """
 
     version: Literal[1] = 1
     customer_id: str
@@ -25,6 +28,7 @@ class OrderCreated(AboutOrder, frozen=True, kw_only=True, tag="ORDER_CREATED"):
     lines: tuple[OrderLine, ...]
     total: int
     payment_token: str
+    fingerprint: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse an order that names a SKU twice: each line has one home, which answers once.

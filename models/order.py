@@ -3,6 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
 from models.value import Value
 
 
@@ -81,6 +83,7 @@ class Order(Value, frozen=True, kw_only=True):
 
     `entered_at` and `entered_by` are the time and the id of the event that led into the status. What
     the status calls for is dated by them, so that it reads the same however often it is sent.
+    `fingerprint` is that of the wish, where it came with an idempotency key.
     """
 
     order_id: str
@@ -99,6 +102,7 @@ class Order(Value, frozen=True, kw_only=True):
     payment: PaymentKnown = PaymentKnown.UNKNOWN
     version: int = 1
     history: tuple[Step, ...] = ()
+    fingerprint: str | UnsetType = UNSET
 
     @property
     def settled(self) -> bool:

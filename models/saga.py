@@ -217,6 +217,7 @@ def _open(event: OrderCreated) -> Order:
         entered_at=event.at,
         entered_by=event.event_id,
         history=(_step(event, None),),
+        fingerprint=event.fingerprint,
     )
 
 

@@ -44,7 +44,7 @@ FORGET_AFTER = 2 * SKEW
 """How far the requests must have been read past a settled row before it is forgotten."""
 
 REMEMBER_RESTOCKS = timedelta(hours=24)
-"""How long a restock is recognised by its id."""
+"""How long a restock is recognised by its id, where nothing asks for more."""
 
 StockMessage = (
     RequestInventory
@@ -128,13 +128,18 @@ def keep(stock: Stock, message: StockMessage) -> tuple[Stock, tuple[Message, ...
             assert_never(message)
 
 
-def is_forgettable(hold_status: HoldStatus, settled_at: datetime, item: StockItem) -> bool:
+def is_forgettable(
+    hold_status: HoldStatus,
+    settled_at: datetime,
+    item: StockItem,
+    remember_restocks: timedelta = REMEMBER_RESTOCKS,
+) -> bool:
     """Tell whether nothing recorded from now on can refer to a mark settled at this time."""
     if hold_status in STAYING:
         return False
     if hold_status is HoldStatus.RESTOCKED:
         return item.restocks_read_at is not None and settled_at < item.restocks_read_at - (
-            REMEMBER_RESTOCKS + SKEW
+            remember_restocks + SKEW
         )
     return item.requests_read_at is not None and settled_at < item.requests_read_at - FORGET_AFTER
 

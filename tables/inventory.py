@@ -5,13 +5,16 @@ forgotten is kept in memory and found again by a scan whenever partitions were a
 """
 
 from collections import defaultdict, deque
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from app.delivery.batch import Batch, Place
 from app.delivery.codec import Coder
 from app.main import delivery
+from app.settings import current
+from models.idempotency import needed
 from models.stock import (
+    REMEMBER_RESTOCKS,
     STAYING,
     Hold,
     HoldStatus,
@@ -30,6 +33,9 @@ holds = Coder(Hold)
 ITEM = b"item/"
 HOLD = b"hold/"
 
+remember_restocks = max(REMEMBER_RESTOCKS, needed(timedelta(seconds=current().web.idempotency_s)))
+"""How long restocks are recognised: those with an idempotency key are asked for again by it."""
+
 
 class Mark(NamedTuple):
     """Be a row that is to be forgotten some time after it was settled."""
@@ -46,8 +52,22 @@ def load_stock(batch: Batch, partition: int, message: StockMessage) -> Stock:
     """Return the counters and the row that the message concerns, as they stand within the batch."""
     return Stock(
         item=batch.load(state, partition, _item_key(message.sku), items),
-        hold=batch.load(state, partition, _hold_key(message.sku, holder_of(message)), holds),
+        hold=batch.load(state, partition, hold_key(message.sku, holder_of(message)), holds),
     )
+
+
+def hold_key(sku: str, holder: str) -> bytes:
+    """Return the key of the row that an order, or a restock, has at the SKU."""
+    return HOLD + f"{sku}/{holder}".encode()
+
+
+def find_restock(partition: int, sku: str, restock_id: str) -> Hold | None:
+    """Return what is remembered of a restock, None where there was none or it was long ago.
+
+    Raises:
+        NotHere: this worker does not own the partition.
+    """
+    return state.load(partition, hold_key(sku, restock_id), holds)
 
 
 def save_stock(batch: Batch, partition: int, before: Stock, after: Stock) -> None:
@@ -57,7 +77,7 @@ def save_stock(batch: Batch, partition: int, before: Stock, after: Stock) -> Non
     only after the counters: as long as they may be lost, its copy of them is the newest there is.
     """
     if after.hold is not None:
-        key = _hold_key(after.hold.sku, after.hold.holder)
+        key = hold_key(after.hold.sku, after.hold.holder)
         batch.save(state, partition, key, after.hold, holds, place=Place.IN_TURN)
         if after.hold is not before.hold:
             _remember(partition, after.hold, key)
@@ -99,14 +119,10 @@ def _forgettable(partition: int, item: StockItem) -> list[Mark]:
     found = []
     for restock in (False, True):
         marks = _marks.get((partition, item.sku, restock))
-        while marks and is_forgettable(marks[0].status, marks[0].at, item):
+        while marks and is_forgettable(marks[0].status, marks[0].at, item, remember_restocks):
             found.append(marks.popleft())
     return found
 
 
 def _item_key(sku: str) -> bytes:
     return ITEM + sku.encode()
-
-
-def _hold_key(sku: str, holder: str) -> bytes:
-    return HOLD + f"{sku}/{holder}".encode()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given as any_of
 from hypothesis import settings
 from hypothesis import strategies as st
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from models.events import OrderLine
 from models.messages import Message
@@ -499,6 +499,14 @@ def test_a_repeat_sends_all_that_is_due_again_with_the_same_ids(history: tuple[O
     entering = orders.given(*history[:-1]).when(history[-1])
     repeat = orders.given(*history).when(history[-1]).and_nothing_changed()
     assert repeat.messages == entering.messages != ()
+
+
+def test_of_two_creations_under_one_id_the_first_in_the_log_counts_whatever_the_other_says() -> None:
+    first, other = created(("A", 1)), created(("B", 2))
+    other = replace(other, event_id="another", fingerprint="another")
+    story = orders.given(first)
+    after = story.when(other).then("INVENTORY_REQUESTED A x1").and_nothing_changed()
+    assert after.messages == story.when(first).messages
 
 
 def test_a_repeated_creation_asks_only_for_what_is_unanswered() -> None:

@@ -148,6 +148,11 @@ def test_a_release_before_its_request_and_before_any_stock_has_the_late_request_
     assert story.given(ask(3, at=1)).state.counts == (10, 0, 0, 10)
 
 
+def test_of_two_restocks_under_one_id_the_first_in_the_log_counts_whatever_the_other_says() -> None:
+    story = keeper.given(restock(10))
+    story.when(restock(7, at=1)).then_nothing_happened()
+
+
 def test_a_late_repeat_of_a_request_after_its_sale_does_nothing() -> None:
     keeper.given(restock(10), ask(3), sell(3)).when(ask(3, at=9)).then_nothing_happened()
 

@@ -4,9 +4,10 @@ from typing import Any
 from app.delivery.batch import Batch
 from models.commands import RequestInventory, RequestInventoryReturn, RequestInventorySale
 from models.events import InventoryRestocked
+from models.idempotency import DAY, needed
 from models.messages import derive_id
-from models.stock import FORGET_AFTER, StockMessage, keep
-from tables.inventory import load_stock, save_stock
+from models.stock import FORGET_AFTER, REMEMBER_RESTOCKS, StockMessage, keep
+from tables.inventory import load_stock, remember_restocks, save_stock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = FORGET_AFTER + timedelta(seconds=5)
@@ -66,3 +67,14 @@ def test_a_line_that_is_returned_before_the_mark_of_its_sale_is_forgotten_keeps_
     )
     (records,) = batch.rows().values()
     assert [record["key"] for record in records if record["value"] is None] == [b"hold/mug/sold"]
+
+
+def test_a_restock_is_remembered_for_as_long_as_its_key_needs_it_and_forgotten_then(monkeypatch: Any) -> None:
+    monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
+    assert remember_restocks == needed(DAY) > REMEMBER_RESTOCKS, "by default a key counts for a day"
+    first = message(InventoryRestocked, timedelta(), quantity=5)
+    batch = Batch(())
+    process(batch, first, message(InventoryRestocked, remember_restocks, quantity=6))
+    assert load_stock(batch, 0, first).hold is not None
+    process(batch, message(InventoryRestocked, remember_restocks + LONG, quantity=7))
+    assert load_stock(batch, 0, first).hold is None

@@ -3,19 +3,23 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from yarl import URL
 
 from app import metrics
-from app.delivery.state import NotHere
+from app.delivery.state import NotHere, State
 from app.main import app, delivery
 from app.routing import Moving, Routes
 from app.settings import current
-from models.events import OrderCreated
+from app.tenure import Tenure, Tenures
+from models.events import InventoryRestocked, OrderCreated
+from models.idempotency import ID_VERSION
 from models.order import Order
-from models.stock import StockItem
+from models.stock import Hold, StockItem
 from tables import inventory, letters, orders
 from tables.letters import Buried
 from tables.payments import count_delayed_refunds
@@ -24,28 +28,38 @@ __all__ = [
     "Buried",
     "Moving",
     "NotHere",
+    "Tenure",
     "behind_s",
     "count_delayed_refunds",
     "find_item",
     "find_items",
     "find_letters",
     "find_order",
+    "find_restock",
+    "hold_item",
+    "hold_orders",
     "is_ready",
+    "is_sure",
     "item_owner",
     "item_workers",
     "may_appear",
     "order_owner",
     "order_when",
     "orders_lag",
+    "restock_when",
+    "share_partition",
 ]
 
+R = TypeVar("R")
+
 ORDER_ID_VERSION = 7
-"""Order ids carry the time at which they were made."""
+"""Order ids carry the time at which they were made, but for those that were derived from a key."""
 
 YOUNG_S = 60
 """How long after its id was made an order is waited for, briefly, before it is called unknown."""
 
 _routes = Routes(app, current().partitions)
+_tenures = Tenures(app, current(), OrderCreated.type, InventoryRestocked.type)
 
 
 def is_ready() -> bool:
@@ -56,8 +70,36 @@ def is_ready() -> bool:
 metrics.READY.set_function(lambda: float(is_ready()))
 
 
+def share_partition(one: str, other: str) -> bool:
+    """Tell whether two keys have the same home, and so the same owner."""
+    return _routes.partition_of(one) == _routes.partition_of(other)
+
+
+async def hold_orders(key: str) -> Tenure:
+    """Return under which assignment this worker knows all orders that have their home with the key.
+
+    Raises:
+        Moving: it does not, or not yet.
+    """
+    return await _tenures.hold(OrderCreated.type, _routes.partition_of(key))
+
+
+async def hold_item(sku: str) -> Tenure:
+    """Return under which assignment this worker knows all restocks of the SKU.
+
+    Raises:
+        Moving: it does not, or not yet.
+    """
+    return await _tenures.hold(InventoryRestocked.type, _routes.partition_of(sku))
+
+
+def is_sure(tenure: Tenure) -> bool:
+    """Tell whether what Kafka has acknowledged by now is the first that there is under its id."""
+    return _tenures.is_sure(tenure)
+
+
 def order_owner(order_id: str) -> URL | None:
-    """Return the worker that has the order; None where it is this one.
+    """Return the worker that has the order, or would have it; None where it is this one.
 
     Raises:
         Moving: nobody has it at the moment.
@@ -89,13 +131,7 @@ async def order_when(order_id: str, ready: Callable[[Order | None], bool], timeo
     Raises:
         NotHere: this worker does not own it, or no longer.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    order = find_order(order_id)
-    while not ready(order) and (left := deadline - loop.time()) > 0:
-        await orders.state.changed(order_id.encode(), left)
-        order = find_order(order_id)
-    return order
+    return await _when(orders.state, order_id.encode(), partial(find_order, order_id), ready, timeout_s)
 
 
 def may_appear(order_id: str) -> bool:
@@ -104,6 +140,8 @@ def may_appear(order_id: str) -> bool:
         parsed = UUID(order_id)
     except ValueError:
         return False
+    if parsed.version == ID_VERSION:  # it does not say when it was given out
+        return True
     if parsed.version != ORDER_ID_VERSION:
         return False
     age_s = time.time() - (parsed.int >> 80) / 1000
@@ -143,6 +181,27 @@ def find_item(sku: str) -> StockItem | None:
     return inventory.state.load(_routes.partition_of(sku), inventory.ITEM + sku.encode(), inventory.items)
 
 
+def find_restock(sku: str, restock_id: str) -> Hold | None:
+    """Return what is remembered of a restock, None where there was none or it was long ago.
+
+    Raises:
+        NotHere: this worker does not own the SKU.
+    """
+    return inventory.find_restock(_routes.partition_of(sku), sku, restock_id)
+
+
+async def restock_when(
+    sku: str, restock_id: str, ready: Callable[[Hold | None], bool], timeout_s: float
+) -> Hold | None:
+    """Return the restock once it is as wanted, or as it is when the time is over.
+
+    Raises:
+        NotHere: this worker does not own the SKU, or no longer.
+    """
+    key = inventory.hold_key(sku, restock_id)
+    return await _when(inventory.state, key, partial(find_restock, sku, restock_id), ready, timeout_s)
+
+
 def find_items(after: str, limit: int) -> list[StockItem]:
     """Return this worker's SKUs that come after the given one, by name, at most `limit`."""
     found = (item for partition in inventory.state.partitions() for item in _items(partition, after, limit))
@@ -152,3 +211,19 @@ def find_items(after: str, limit: int) -> list[StockItem]:
 def _items(partition: int, after: str, limit: int) -> Iterator[StockItem]:
     rows = inventory.state.scan(partition, inventory.ITEM, inventory.ITEM + after.encode())
     return (inventory.items.decode(raw) for _, raw in islice(rows, limit))
+
+
+async def _when(
+    state: State,
+    key: bytes,
+    find: Callable[[], R | None],
+    ready: Callable[[R | None], bool],
+    timeout_s: float,
+) -> R | None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    found = find()
+    while not ready(found) and (left := deadline - loop.time()) > 0:
+        await state.changed(key, left)
+        found = find()
+    return found

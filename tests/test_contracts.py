@@ -139,7 +139,7 @@ def test_models_import_what_is_pure_alone() -> None:
 def test_clocks_and_random_numbers_are_not_in_models_and_may_be_elsewhere(copied: Path) -> None:
     checked = run("ruff", "check", "--no-cache", "--select", "TID251", folder=copied)
     assert checked.returncode == 0, checked.stdout
-    assert "datetime.now" in (copied / "web" / "orders.py").read_text("utf-8")
+    assert "datetime.now" in (copied / "web" / "placing.py").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

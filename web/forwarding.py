@@ -1,7 +1,9 @@
-"""Questions about a key that another worker owns: ask it, once, within a deadline."""
+"""Questions and wishes about a key that another worker owns: ask it, once, within a deadline."""
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -10,6 +12,7 @@ from yarl import URL
 from app.main import app
 from app.settings import current
 from tables.queries import Moving
+from web.answers import REPLAYED
 from web.problems import Problem, later
 
 HOP = "Orders-Hop"
@@ -29,8 +32,17 @@ def moving(cause: Exception) -> Problem:
     return later(f"not at the moment: {cause}", _settings.retry_after_s)
 
 
-async def forward(request: web.Request, owner: URL, wait_s: float = 0) -> web.Response:
-    """Return the owner's answer to the same question, which has no body.
+class Body(NamedTuple):
+    """Be what is asked besides the path: the body, JSON, and the headers that matter."""
+
+    raw: bytes
+    headers: Mapping[str, str]
+
+
+async def forward(
+    request: web.Request, owner: URL, wait_s: float = 0, body: Body | None = None
+) -> web.Response:
+    """Return the owner's answer to the same question.
 
     Raises:
         Problem: 503 when the question has been forwarded already, or the owner does not answer in time.
@@ -39,12 +51,17 @@ async def forward(request: web.Request, owner: URL, wait_s: float = 0) -> web.Re
         raise moving(Moving("this worker was asked for a key that it does not own"))
     # HEAD is asked as GET: whoever asks wants to know the length.
     method = hdrs.METH_POST if request.method == hdrs.METH_POST else hdrs.METH_GET
-    status, body, headers = await ask(owner, request.path_qs, wait_s, method=method)
-    return web.Response(status=status, body=body, headers=headers)
+    status, answer, headers = await ask(owner, request.path_qs, wait_s, method=method, body=body)
+    return web.Response(status=status, body=answer, headers=headers)
 
 
 async def ask(
-    owner: URL, path_qs: str, wait_s: float = 0, *, method: str = hdrs.METH_GET
+    owner: URL,
+    path_qs: str,
+    wait_s: float = 0,
+    *,
+    method: str = hdrs.METH_GET,
+    body: Body | None = None,
 ) -> tuple[int, bytes, dict[str, str]]:
     """Return status, body and the headers that matter of another worker's answer.
 
@@ -53,11 +70,13 @@ async def ask(
     """
     timeout = aiohttp.ClientTimeout(total=_settings.forward_timeout_ms / 1000 + wait_s)
     url = URL(f"{str(owner).rstrip('/')}{path_qs}", encoded=True)
+    headers = {HOP: "1"} if body is None else {HOP: "1", "Content-Type": "application/json", **body.headers}
+    raw = None if body is None else body.raw
     try:
-        async with _client().request(method, url, headers={HOP: "1"}, timeout=timeout) as answer:
-            body = await answer.read()
+        async with _client().request(method, url, headers=headers, data=raw, timeout=timeout) as answer:
+            found = await answer.read()
             kept = {name: answer.headers[name] for name in _KEPT if name in answer.headers}
-            return answer.status, body, kept
+            return answer.status, found, kept
     except (aiohttp.ClientError, TimeoutError) as error:
         raise moving(
             Moving(f"the worker that owns the key does not answer ({type(error).__name__})")
@@ -76,7 +95,7 @@ async def ask_all(owners: tuple[URL, ...], path_qs: str) -> list[bytes]:
     return [body for _, body, _ in answers]
 
 
-_KEPT = ("Content-Type", "Location", "Retry-After")
+_KEPT = ("Content-Type", "Location", "Retry-After", REPLAYED)
 
 
 def _client() -> aiohttp.ClientSession:

@@ -1,44 +1,26 @@
-"""`/orders`: place an order, and see what became of it."""
+"""`/orders/{order_id}`: see what became of an order."""
 
-from datetime import UTC, datetime
 from heapq import merge
 from http import HTTPStatus
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-import uuid_utils
 from aiohttp import web
 
 from app.settings import current
-from models.events import OrderCreated, OrderLine
-from models.messages import derive_id
 from models.order import Order, Step
 from tables import queries
-from web.accepting import accept
-from web.answers import accepted, json_answer
+from web.answers import json_answer
 from web.forwarding import forward, moving
-from web.problems import Problem, later, too_much
-from web.requests import NoQuery, OrderQuery, PlaceOrder, read_body, read_query
-from web.routes import get, post
+from web.problems import Problem, later
+from web.requests import NoQuery, OrderQuery, read_query
+from web.routes import get
 
 _settings = current().web
 
 DEAD_LETTER = "DEAD_LETTER"
 """The type of a step that was none: a record about the order could not be processed."""
-
-
-@post("/orders", stage="orders")
-async def place_order(request: web.Request) -> web.StreamResponse:
-    """Accept an order: 202 once Kafka has it."""
-    read_query(request, NoQuery)
-    _require_room()
-    wish = await read_body(request, PlaceOrder)
-    order_id = str(uuid_utils.uuid7())
-    created_at = datetime.now(UTC)
-    await accept(_created(wish, order_id, created_at), order_id=order_id)
-    answer = {"order_id": order_id, "status": "PENDING", "created_at": created_at}
-    return accepted(request, answer, f"/orders/{order_id}")
 
 
 @get("/orders/{order_id}", stage="orders")
@@ -110,39 +92,6 @@ def _unknown(order_id: str) -> Problem:
             "accepted orders are still being taken in, this one may be among them", _settings.retry_after_s
         )
     return Problem(HTTPStatus.NOT_FOUND, f"there is no order {order_id!r}")
-
-
-def _require_room() -> None:
-    """Refuse an order that would have to wait for longer than customers should.
-
-    Raises:
-        Problem: 429 while this worker is too far behind.
-    """
-    behind_s = queries.behind_s()
-    if behind_s * 1000 > _settings.max_lag_ms:
-        raise too_much(
-            f"orders are being worked on {behind_s:.0f} s late: no more are accepted until that is less",
-            _settings.retry_after_s,
-        )
-
-
-def _created(wish: PlaceOrder, order_id: str, created_at: datetime) -> OrderCreated:
-    lines = tuple(
-        OrderLine(sku=item.sku, quantity=item.quantity, unit_price=item.unit_price) for item in wish.items
-    )
-    event_id = derive_id(OrderCreated.type, order_id)
-    return OrderCreated(
-        event_id=event_id,
-        occurred_at=created_at,
-        correlation_id=order_id,
-        causation_id=event_id,
-        order_id=order_id,
-        customer_id=wish.customer_id,
-        currency=str(wish.currency),
-        lines=lines,
-        total=sum(line.quantity * line.unit_price for line in lines),
-        payment_token=wish.payment.token,
-    )
 
 
 def _shown(order: Order) -> dict[str, Any]:

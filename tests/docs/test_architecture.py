@@ -42,7 +42,7 @@ DOCUMENTS = markdown_files()
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 
 WRITERS = {
-    "web": ("web/orders.py", "web/wishes.py", "web/inventory.py"),
+    "web": ("web/placing.py", "web/wishes.py", "web/restocking.py"),
     "orders": ("models/outgoing.py",),
     "inventory": ("models/stock.py",),
     "payments": ("models/payment.py",),

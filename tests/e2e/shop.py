@@ -1,8 +1,9 @@
 """A customer's view of the system, for tests: place orders, wait for them, look at the stock."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import aiohttp
@@ -46,6 +47,19 @@ async def until(
     return answer
 
 
+class Answer(NamedTuple):
+    """Be the answer to a request with an idempotency key, byte by byte."""
+
+    status: int
+    raw: bytes
+    replayed: bool
+
+    @property
+    def document(self) -> Document:
+        """Return what it says."""
+        return dict(json.loads(self.raw))
+
+
 class Shop:
     """Talk to one worker over HTTP."""
 
@@ -62,6 +76,13 @@ class Shop:
         """Return status and document."""
         async with self.session.post(f"{self.url}{path}", json=body) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    async def post_once(self, path: str, body: Any, key: str) -> "Answer":
+        """Post with an idempotency key."""
+        headers = {"Idempotency-Key": key}
+        async with self.session.post(f"{self.url}{path}", json=body, headers=headers) as answer:
+            replayed = answer.headers.get("Idempotent-Replayed") == "true"
+            return Answer(answer.status, await answer.read(), replayed)
 
     async def place(self, body: Document) -> str:
         """Place an order, which must be accepted, and return its id."""

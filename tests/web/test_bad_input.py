@@ -5,7 +5,7 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -269,6 +269,29 @@ TOO_LARGE = (
         headers=PACKED,
     ),
 )
+KEYS = tuple(
+    Wrong(
+        f"a key {what}",
+        body,
+        frozenset({("header.Idempotency-Key", "idempotency_key")}),
+        status=400,
+        path=path,
+        headers={**JSON, "Idempotency-Key": key},
+    )
+    for path, body in (("/orders", raw(good())), (RESTOCK, raw({"quantity": 1})))
+    for what, key in {
+        "that is empty": "",
+        "of empty quotes": '""',
+        "with a space": "a b",
+        "that is two": '"a", "b"',
+        "with an umlaut": "ä",
+        "of 256 characters": "k" * 256,
+    }.items()
+)
+WITH_A_KEY = tuple(
+    replace(wrong, what=f"{wrong.what}, with a key", headers={**wrong.headers, "Idempotency-Key": "key"})
+    for wrong in (*SEVERAL, MALFORMED[0], RESTOCKS[0], RESTOCKS[-1], TOO_LARGE[0], MEDIA_TYPES[0])
+)
 BODIES = (
     *SHAPES,
     *ITEMS,
@@ -279,6 +302,8 @@ BODIES = (
     *UNREADABLE,
     *MEDIA_TYPES,
     *TOO_LARGE,
+    *KEYS,
+    *WITH_A_KEY,
 )
 
 

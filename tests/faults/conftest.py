@@ -17,13 +17,16 @@ TRIALS = pytest.StashKey[list[Trial]]()
 
 
 @pytest.fixture(scope="session")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def patients_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
+    """Give a broker that tests may break as they like."""
+    with broker.start(tmp_path_factory.mktemp("patients-kafka"), options=broker.QUICK) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def patient(patients_kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give a system without workers, which tests may break as they like."""
-    folder = tmp_path_factory.mktemp("patient")
-    with (
-        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
-        started(folder, kafka.bootstrap) as system,
-    ):
+    with started(tmp_path_factory.mktemp("patient"), patients_kafka.bootstrap) as system:
         yield system
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from models.commands import RequestInventoryReturn, RequestPaymentRefund
 from models.events import (
     InventoryReleased,
+    InventoryRestocked,
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -158,8 +159,11 @@ def content(message: Message) -> Message:
     """Return what two records of one event id must agree in.
 
     A release that is asked for again after the stock keeper has forgotten it is answered anew, and so with
-    another time and another cause.
+    another time and another cause. A restock with an idempotency key has the same id whichever worker took
+    it in, and two may have, one after the other.
     """
+    if isinstance(message, InventoryRestocked):
+        return replace(message, recorded_at=UNSET, occurred_at=_NO_TIME)
     if isinstance(message, InventoryReleased):
         return replace(message, recorded_at=UNSET, occurred_at=_NO_TIME, causation_id="")
     return replace(message, recorded_at=UNSET)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from app.audit.facts import Fact, Limits
 from models.commands import RequestInventorySale
-from models.events import InventoryReleased, InventoryReturned
+from models.events import InventoryReleased, InventoryRestocked, InventoryReturned
 from models.messages import Message
 from tests.app.audit.histories import AnyFact, audit, changed, facts_of, live, order_of
 from tests.models.test_saga_machine import Life
@@ -110,7 +110,7 @@ def test_an_event_that_is_told_again_in_other_words_is_found(seed: int, pick: in
     if facts:
         fact = facts[pick % len(facts)]
         message = replace(fact.message, recorded_at=life.world.now + timedelta(seconds=1))
-        if isinstance(message, InventoryReleased):
+        if isinstance(message, InventoryReleased | InventoryRestocked):
             message = replace(message, quantity=message.quantity + 1)
         else:
             message = replace(message, occurred_at=message.occurred_at + timedelta(seconds=1))

@@ -693,6 +693,19 @@ def test_a_restock_that_is_told_in_two_ways_is_found_and_counts_as_first_told() 
     assert found.stock["A"].counters.restocked == 5
 
 
+def test_a_wish_with_a_key_that_two_workers_took_in_is_no_offence_and_counts_once() -> None:
+    told = restock(5)
+    again = replace(told, occurred_at=moment(2), recorded_at=moment(3))
+    found = audit([Fact(told, Place(told.type, 0, 0)), Fact(again, Place(told.type, 0, 1))])
+    assert not found.offences
+    assert found.stock["A"].counters.restocked == 5
+    facts = sale()
+    second = plant(
+        facts, "ORDER_CREATED", event_id="another", causation_id="another", occurred_at=moment(2), total=1
+    )
+    assert not audit([*facts, second]).offences
+
+
 def test_a_release_that_is_answered_anew_may_have_another_time_and_cause() -> None:
     facts = decline()
     asked = plant(facts, "INVENTORY_RELEASE_REQUESTED", event_id="another")

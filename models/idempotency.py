@@ -23,6 +23,7 @@ ID_VERSION = 8
 """What tells an id that was derived from a key from one that was drawn: RFC 9562's for uses of one's own."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TAIL = 12
 
 
 class Key(NamedTuple):
@@ -68,12 +69,16 @@ def fingerprint(wish: bytes) -> str:
 
 
 def derive(key: Key, turn: Turn, fits: Callable[[str], bool]) -> str:
-    """Return the id of what is wished with the key in this turn: the first in the key's row of ids that fits.
+    """Return the id of what is wished with the key in this turn: the first that fits, from its hash on.
 
-    It is a UUID of 122 bits that nobody finds without the key.
+    It is a UUID, of 122 bits that nobody finds without the key.
     """
-    start = _hash((*key, str(turn.day), str(turn.number)))
-    return next(filter(fits, (_id(start, nonce) for nonce in count())))
+    number = int.from_bytes(_hash((*key, str(turn.day), str(turn.number))).digest(), "big")
+    start = str(uuid8(number >> 80, number >> 64 & 0xFFF, number & 0x3FFF_FFFF_FFFF_FFFF))
+    # One in so many fits as there are partitions; so all but the last digits, 48 bits, is written once.
+    head, tail = start[:-_TAIL], int(start[-_TAIL:], 16)
+    names = (f"{head}{(tail + nonce) % 16**_TAIL:0{_TAIL}x}" for nonce in count())
+    return next(filter(fits, names))
 
 
 def find_use(look: Callable[[Turn], D | None], now: datetime, lifetime: timedelta) -> Use[D]:
@@ -108,10 +113,3 @@ def _day(at: datetime) -> int:
 
 def _hash(parts: Iterable[str]) -> blake2b:
     return blake2b("\0".join(parts).encode(), digest_size=16)
-
-
-def _id(start: blake2b, nonce: int) -> str:
-    digest = start.copy()
-    digest.update(f"\0{nonce}".encode())
-    number = int.from_bytes(digest.digest(), "big")
-    return str(uuid8(number >> 80, number >> 64 & 0xFFF, number & 0x3FFF_FFFF_FFFF_FFFF))

@@ -46,8 +46,8 @@ __all__ = [
     "order_owner",
     "order_when",
     "orders_lag",
+    "partition_of",
     "restock_when",
-    "share_partition",
 ]
 
 R = TypeVar("R")
@@ -70,9 +70,9 @@ def is_ready() -> bool:
 metrics.READY.set_function(lambda: float(is_ready()))
 
 
-def share_partition(one: str, other: str) -> bool:
-    """Tell whether two keys have the same home, and so the same owner."""
-    return _routes.partition_of(one) == _routes.partition_of(other)
+def partition_of(key: str) -> int:
+    """Return the key's home: what has the same has the same owner."""
+    return _routes.partition_of(key)
 
 
 async def hold_orders(key: str) -> Tenure:

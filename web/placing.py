@@ -53,18 +53,20 @@ class KeyedOrder:
         self.body = wish.model_dump_json().encode()
         self.fingerprint = fingerprint(self.body)
         self._wish = wish
+        self._name = key.name
+        self._home = queries.partition_of(self._name)
 
     def owner(self) -> URL | None:
         """Return the worker that has the key; None where it is this one."""
-        return queries.order_owner(self.key.name)
+        return queries.order_owner(self._name)
 
     async def hold(self) -> queries.Tenure:
         """Return under which assignment this worker speaks for the key."""
-        return await queries.hold_orders(self.key.name)
+        return await queries.hold_orders(self._name)
 
     def fits(self, name: str) -> bool:
         """Tell whether an order of this id is at home with the key."""
-        return queries.share_partition(name, self.key.name)
+        return queries.partition_of(name) == self._home
 
     def find(self, name: str) -> First | None:
         """Return the order that was placed under this id."""

@@ -33,7 +33,6 @@ async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
         second = await until(partial(shop.post_once, path, another, key), lambda found: found.status == 202)
         assert not second.replayed
         assert second.raw != first.raw
-        assert (await shop.post_once(path, body, key)).status == 422, "now it is the other's"
     await shop.stock(sku, lambda known: (known["restocked"], known["sold"]) == (11, 3))
     assert await asyncio.to_thread(worker.stop) == 0
 

@@ -12,7 +12,7 @@ from app.broker import Broker
 from tests.e2e.shop import Answer, Shop, item, new_sku, order, until
 from tests.e2e.system import System
 
-SHORT_S = 2
+SHORT_S = 5
 
 
 def is_clear(answer: Answer) -> bool:

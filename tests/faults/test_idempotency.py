@@ -13,6 +13,7 @@ from tests.e2e.shop import Answer, Shop, item, new_sku, order, until
 from tests.e2e.system import System
 
 SHORT_S = 5
+KEYS = 32
 
 
 def is_clear(answer: Answer) -> bool:
@@ -64,3 +65,42 @@ async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_se
     await shop.restock(sku, 1)
     await shop.stock(sku, lambda known: (known["restocked"], known["sold"]) == (16, 2))
     assert await asyncio.to_thread(worker.stop) == 0
+
+
+async def test_a_worker_that_goes_on_after_its_session_gives_no_key_an_answer_of_its_own(
+    patient: System, session: aiohttp.ClientSession, port: int
+) -> None:
+    first, url = await patient.worker(port)
+    second, woken_url = await patient.worker()
+    shop, woken = Shop(session, url), Shop(session, woken_url)
+    await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
+    sku, keys = new_sku(), [str(uuid4()) for _ in range(KEYS)]
+    body, another = order(item(sku)), order(item(sku, quantity=2))
+    await until(partial(shop.post_once, f"/inventory/{sku}/restock", {"quantity": KEYS}, "stock"), is_clear)
+    known = await asyncio.gather(*(answered(woken, body, key) for key in keys[: KEYS // 2]))
+    second.signal(signal.SIGSTOP)
+    answers = await asyncio.gather(*(answered(shop, body, key) for key in keys))
+    assert [answer.raw for answer in answers[: KEYS // 2]] == [answer.raw for answer in known]
+    assert {answer.status for answer in answers} == {202}
+
+    second.signal(signal.SIGCONT)
+    late = await asyncio.gather(
+        *(woken.post_once("/orders", wanted, key) for key in keys for wanted in (body, another)),
+        return_exceptions=True,  # it may end instead, and be right
+    )
+    told = [answer for answer in late if isinstance(answer, Answer)]
+    for answer in told:
+        assert answer.status in {422, 503} or (
+            answer.raw in [each.raw for each in answers] and answer.replayed
+        )
+    settled = [await shop.settled(answer.document["order_id"]) for answer in answers]
+    assert {one["status"] for one in settled} == {"COMPLETED"}
+    assert await shop.counters(sku) == (0, 0, KEYS)
+    assert await asyncio.to_thread(second.stop) in {0, 70}
+    assert await asyncio.to_thread(first.stop) == 0
+
+
+async def answered(shop: Shop, body: object, key: str) -> Answer:
+    """Place an order with the key, once there is an answer."""
+    found: Answer = await until(partial(shop.post_once, "/orders", body, key), is_clear)
+    return found

@@ -303,7 +303,7 @@ def _step(event: OrderEvent, about: str | None) -> Step:
     )
 
 
-_ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
+ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
     {
         OrderStatus.COMPLETED: OrderCompleted,
         OrderStatus.CANCELLED: OrderCancelled,
@@ -313,7 +313,7 @@ _ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
 
 
 def _last_step(order: Order, event: OrderEvent) -> Step:
-    ended = _ENDS[order.status]
+    ended = ENDS[order.status]
     return Step(
         event_id=derive_id(ended.type, order.order_id),
         type=ended.type,

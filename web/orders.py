@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from app.settings import current
+from models.history import as_of
 from models.order import Order, Step
 from tables import queries
 from web.answers import json_answer
@@ -25,9 +26,17 @@ DEAD_LETTER = "DEAD_LETTER"
 
 @get("/orders/{order_id}", stage="orders")
 async def show_order(request: web.Request) -> web.StreamResponse:
-    """Answer with the order; with `?wait=` as soon as it is settled."""
-    found = await find(request, read_query(request, OrderQuery).wait)
-    return json_answer(_shown(found)) if isinstance(found, Order) else found
+    """Answer with the order; with `?wait=` as soon as it is settled, with `?as_of=` as it stood then."""
+    query = read_query(request, OrderQuery)
+    found = await find(request, 0 if query.as_of else query.wait)
+    if isinstance(found, web.Response):
+        return found
+    order = found if query.as_of is None else as_of(found, query.as_of)
+    if order is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND, f"there was no order {found.order_id!r} at {query.as_of}: it came later"
+        )
+    return json_answer(_shown(order))
 
 
 @get("/orders/{order_id}/events", stage="orders")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from aiohttp import web
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -96,6 +97,7 @@ class OrderQuery(_Query):
     """Be the query of `GET /orders/{order_id}`."""
 
     wait: WaitSeconds = 0
+    as_of: AwareDatetime | None = None
 
 
 class InventoryQuery(_Query):

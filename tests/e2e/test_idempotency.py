@@ -43,6 +43,10 @@ async def stocked(shop: Shop) -> list[str]:
     return skus
 
 
+LATER = {429, 503}
+"""What says: not now, ask again."""
+
+
 async def answered(shop: Shop, path: str, body: object, key: str) -> Answer:
     """Ask with the key until there is an answer."""
 
@@ -52,7 +56,7 @@ async def answered(shop: Shop, path: str, body: object, key: str) -> Answer:
         except aiohttp.ClientError as error:
             return Answer(503, str(error).encode(), replayed=False)
 
-    found: Answer = await until(ask, lambda answer: answer.status != 503)
+    found: Answer = await until(ask, lambda answer: answer.status not in LATER)
     return found
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from uuid import uuid4
 
 import aiohttp
+import pytest
 
 from app.broker import Broker
 from tests.e2e.shop import Answer, Shop, item, new_sku, order, until
@@ -67,6 +68,7 @@ async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_se
     assert await asyncio.to_thread(worker.stop) == 0
 
 
+@pytest.mark.full
 async def test_a_worker_that_goes_on_after_its_session_gives_no_key_an_answer_of_its_own(
     patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:

@@ -33,9 +33,10 @@ async def test_orders_that_would_be_late_are_refused_and_the_others_settle(
 
     for _ in range(WAVES):
         await asyncio.gather(*(place() for _ in range(WAVE)))
-        if refused:
+        if refused and accepted:  # on a busy machine the restock may be late already
             break
     assert refused, "void: the worker was never late"
+    assert accepted, "void: the worker was late the whole time"
     assert refused[0][0] == "1"
     assert "late" in refused[0][1]
     settled = await all_of([shop.settled(order_id) for order_id in accepted])

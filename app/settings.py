@@ -75,6 +75,12 @@ class SagaSettings(_Group):
     compensating_ms: Milliseconds = 60_000
 
 
+class AnalyticsSettings(_Group):
+    """How long the statistics know a minute."""
+
+    retention_minutes: Annotated[int, Field(ge=10, le=525_600)] = 1_440
+
+
 class KafkaSettings(_Group):
     """How topics are made and how the worker keeps its place in the group."""
 
@@ -113,6 +119,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     saga: SagaSettings = SagaSettings()
     payment: PaymentSettings = PaymentSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     kafka: KafkaSettings = KafkaSettings()
     delivery: DeliverySettings = DeliverySettings()
 

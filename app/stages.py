@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-STAGES = ("orders", "inventory", "payments")
+STAGES = ("orders", "inventory", "payments", "analytics")
 ALL = "all"
 SEPARATOR = ","
 GROUP = "orders"

@@ -18,7 +18,12 @@ SUPPORTED_FAUST = "0.15.3"
 PACKAGES = ("tables", "web")
 """Where tables and routes are declared: every module of these is part of the worker."""
 
-AGENTS = {"orders": ("orders", "deadlines"), "inventory": ("inventory",), "payments": ("payments",)}
+AGENTS = {
+    "orders": ("orders", "deadlines"),
+    "inventory": ("inventory",),
+    "payments": ("payments",),
+    "analytics": ("analytics",),
+}
 """The modules of agents that make up each stage."""
 
 

@@ -165,8 +165,19 @@ class NotificationEvent(AboutOrder, frozen=True, kw_only=True, tag="NOTIFICATION
     reason: str | None
 
 
+class UnitsOf(Value, frozen=True, kw_only=True):
+    """Be how many units of a SKU an order had."""
+
+    sku: str
+    quantity: Quantity
+
+
 class AnalyticsEvent(AboutOrder, frozen=True, kw_only=True, tag="ANALYTICS_EVENTS"):
-    """One settled order for the statistics; `total` in minor units, `settled_in_ms` from its creation."""
+    """One settled order for the statistics; `total` in minor units, times in milliseconds.
+
+    `reserved_in_ms` is from its creation until all its stock was reserved, `paid_in_ms` from there until the
+    provider's answer was known, None where it did not come so far; `settled_in_ms` is all of it.
+    """
 
     version: Literal[1] = 1
     status: str
@@ -175,3 +186,6 @@ class AnalyticsEvent(AboutOrder, frozen=True, kw_only=True, tag="ANALYTICS_EVENT
     total: int
     units: int
     settled_in_ms: int
+    lines: tuple[UnitsOf, ...] = ()
+    reserved_in_ms: int | None = None
+    paid_in_ms: int | None = None

@@ -6,7 +6,8 @@ from typing import Any
 from models.catalogue import MESSAGES
 from models.events import OrderCreated, OrderLine, OrderTimedOut
 from models.order import Order, Step
-from models.saga import ENDS, OrderEvent, evolve
+from models.outgoing import ENDS
+from models.saga import OrderEvent, evolve
 
 _ANNOUNCED = frozenset(kind.type for kind in ENDS.values())
 """The steps that are no event the order listened to: what it said itself when it was settled."""

@@ -1,6 +1,9 @@
 """What an order sends: each message made from the order's state alone, the same each time."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
+from typing import TypedDict
 
 from models.commands import (
     RequestInventory,
@@ -12,15 +15,30 @@ from models.commands import (
 )
 from models.events import (
     AnalyticsEvent,
+    InventoryDeducted,
     NotificationEvent,
     OrderCancelled,
     OrderCompleted,
     OrderLine,
     OrderRefunded,
     OrderTimedOut,
+    PaymentCompleted,
+    PaymentFailed,
+    UnitsOf,
 )
-from models.messages import Envelope, derive_id
-from models.order import Line, Order, PaymentKnown
+from models.messages import Envelope, Message, derive_id
+from models.order import Line, Order, OrderStatus, PaymentKnown
+
+ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
+    {
+        OrderStatus.COMPLETED: OrderCompleted,
+        OrderStatus.CANCELLED: OrderCancelled,
+        OrderStatus.REFUNDED: OrderRefunded,
+    }
+)
+"""By the status in which an order has ended, what announces it."""
+
+_PAID = frozenset({PaymentCompleted.type, PaymentFailed.type})
 
 
 def request_inventory(order: Order, line: Line) -> RequestInventory:
@@ -151,10 +169,37 @@ def tell(order: Order) -> tuple[NotificationEvent, AnalyticsEvent]:
         currency=order.currency,
         total=order.total,
         units=sum(line.quantity for line in order.lines),
-        # Two clocks, the broker's and the HTTP server's: a quick order may seem settled before it was placed.
-        settled_in_ms=max(0, round((order.entered_at - order.created_at).total_seconds() * 1000)),
+        lines=tuple(UnitsOf(sku=line.sku, quantity=line.quantity) for line in order.lines),
+        **_times(order),
     )
     return (notification, analytics)
+
+
+class Times(TypedDict):
+    """Be how long an order took, in milliseconds."""
+
+    reserved_in_ms: int | None
+    paid_in_ms: int | None
+    settled_in_ms: int
+
+
+def _times(order: Order) -> Times:
+    """Return how long the order took for each step, by its timeline up to the end that is told of."""
+    end = next(number for number, step in enumerate(order.history) if step.type == ENDS[order.status].type)
+    life = order.history[:end]
+    deducted = [step.at for step in life if step.type == InventoryDeducted.type]
+    paid = [step.at for step in life if step.type in _PAID]
+    reserved = deducted[-1] if len(deducted) == len(order.lines) else None
+    return {
+        "reserved_in_ms": None if reserved is None else _ms(order.created_at, reserved),
+        "paid_in_ms": None if reserved is None or not paid else _ms(reserved, paid[-1]),
+        "settled_in_ms": _ms(order.created_at, order.entered_at),
+    }
+
+
+def _ms(since: datetime, until: datetime) -> int:
+    # Two clocks, the broker's and the HTTP server's: a quick order may seem settled before it was placed.
+    return max(0, round((until - since).total_seconds() * 1000))
 
 
 def _envelope(order: Order, wire_name: str, *parts: str) -> Envelope:

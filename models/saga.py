@@ -18,11 +18,9 @@ from models.events import (
     InventoryInsufficient,
     InventoryReleased,
     InventoryReturned,
-    OrderCancelled,
     OrderCancelRequested,
     OrderCompleted,
     OrderCreated,
-    OrderRefunded,
     OrderRefundRequested,
     OrderTimedOut,
     PaymentCompleted,
@@ -303,17 +301,8 @@ def _step(event: OrderEvent, about: str | None) -> Step:
     )
 
 
-ENDS: Mapping[OrderStatus, type[Message]] = MappingProxyType(
-    {
-        OrderStatus.COMPLETED: OrderCompleted,
-        OrderStatus.CANCELLED: OrderCancelled,
-        OrderStatus.REFUNDED: OrderRefunded,
-    }
-)
-
-
 def _last_step(order: Order, event: OrderEvent) -> Step:
-    ended = ENDS[order.status]
+    ended = outgoing.ENDS[order.status]
     return Step(
         event_id=derive_id(ended.type, order.order_id),
         type=ended.type,

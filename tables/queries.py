@@ -20,7 +20,8 @@ from models.events import InventoryRestocked, OrderCreated
 from models.idempotency import ID_VERSION
 from models.order import Order
 from models.stock import Hold, StockItem
-from tables import inventory, letters, orders
+from tables import analytics, inventory, letters, orders
+from tables.analytics import find_minutes, find_sold
 from tables.letters import Buried
 from tables.payments import count_delayed_refunds
 
@@ -29,13 +30,16 @@ __all__ = [
     "Moving",
     "NotHere",
     "Tenure",
+    "analytics_workers",
     "behind_s",
     "count_delayed_refunds",
     "find_item",
     "find_items",
     "find_letters",
+    "find_minutes",
     "find_order",
     "find_restock",
+    "find_sold",
     "hold_item",
     "hold_orders",
     "is_ready",
@@ -200,6 +204,11 @@ async def restock_when(
     """
     key = inventory.hold_key(sku, restock_id)
     return await _when(inventory.state, key, partial(find_restock, sku, restock_id), ready, timeout_s)
+
+
+def analytics_workers() -> tuple[URL, ...]:
+    """Return every other worker that counts orders."""
+    return _routes.others(analytics.state)
 
 
 def find_items(after: str, limit: int) -> list[StockItem]:

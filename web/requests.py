@@ -100,6 +100,13 @@ class OrderQuery(_Query):
     as_of: AwareDatetime | None = None
 
 
+class SummaryQuery(_Query):
+    """Be the query of `GET /analytics/summary`; `since` is how workers ask each other."""
+
+    minutes: Annotated[int, Field(ge=1, le=current().analytics.retention_minutes)] = 60
+    since: AwareDatetime | None = None
+
+
 class InventoryQuery(_Query):
     """Be the query of `GET /inventory`."""
 

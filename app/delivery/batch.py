@@ -81,6 +81,12 @@ class Batch:
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         return ((given.partition, given.message) for given in self.inputs if given.undecodable is None)
 
+    def placed(self) -> Iterator[tuple[int, int, Any]]:
+        """Yield `(partition, offset, message)` of the inputs that are records."""
+        for given in self.inputs:
+            if given.undecodable is None and given.source is not None:
+                yield given.partition, given.source.offset(), given.message
+
     def read(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return the value under the key as it stands within this batch."""
         written = self._rows[state, partition].written

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from app import broker
 from app.processes import Command
 from app.stages import STAGES
-from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.shop import Document, Shop, item, new_sku, order, until
 from tests.e2e.system import System, free_port, started
 
 SETTLED = {"COMPLETED": "tok_ok", "CANCELLED": "tok_declined"}
@@ -80,13 +81,17 @@ async def test_orders_are_taken_in_and_reserved_while_the_payments_stage_is_away
     placed = [await orders.place(order(item(sku))) for _ in range(3)]
     await stock.stock(sku, lambda known: known["reserved"] == 3)
     for order_id in placed:
-        _, known = await orders.get(f"/orders/{order_id}")
-        assert known["status"] == "INVENTORY_DEDUCTED"
+        await until(partial(orders.get, f"/orders/{order_id}"), is_paying)
 
     port = int(urls["payments"].rsplit(":", 1)[1])
     await apart.worker(port, {"ORDERS_STAGES": "payments"})
     assert {(await orders.settled(order_id))["status"] for order_id in placed} == {"COMPLETED"}
     assert await stock.counters(sku) == (0, 0, 3)
+
+
+def is_paying(answer: tuple[int, Document]) -> bool:
+    """Tell whether the order's stock is reserved, and its payment asked for."""
+    return answer[0] == 200 and answer[1]["status"] == "INVENTORY_DEDUCTED"
 
 
 def audited(system: System) -> int | None:

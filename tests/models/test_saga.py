@@ -113,6 +113,27 @@ def test_the_statistics_learn_how_long_and_how_much() -> None:
     story = orders.given(created(("A", 1), ("B", 2), at=10), deducted("A", at=11), deducted("B", 2, at=11))
     told = asdict(only(story.when(paid(3000, at=12.5)), "ANALYTICS_EVENTS"))
     assert (told["settled_in_ms"], told["units"], told["total"]) == (2500, 3, 3000)
+    assert (told["reserved_in_ms"], told["paid_in_ms"]) == (1000, 1500)
+    assert [(line.sku, line.quantity) for line in told["lines"]] == [("A", 1), ("B", 2)]
+
+
+def test_the_statistics_learn_of_no_step_that_was_never_made() -> None:
+    story = orders.given(created(("A", 1), ("B", 2), at=10), insufficient("A", at=11))
+    told = asdict(only(story.when(released("B", 2, at=12)), "ANALYTICS_EVENTS"))
+    assert (told["reserved_in_ms"], told["paid_in_ms"], told["settled_in_ms"]) == (None, None, 2000)
+
+
+def test_what_comes_after_the_end_changes_no_news_of_it() -> None:
+    """A charge that goes through after a cancellation is dated as the end was, and was no step of it."""
+    story = orders.given(
+        created(("A", 1), at=10), deducted("A", at=11), timed_out(deducted("A", at=11), at=12)
+    )
+    ended = story.given(released("A", at=13))
+    (first,) = [each for each in ended.said if each.type == "ANALYTICS_EVENTS"]
+    late = ended.given(paid(1000, at=13)).when(released("A", at=13))
+    again = [each for each in late.messages if each.type == "ANALYTICS_EVENTS"]
+    assert all(each == first for each in again)
+    assert asdict(first)["paid_in_ms"] is None
 
 
 # The ways to a cancellation

@@ -1,0 +1,118 @@
+"""Statistics by minute: written by the analytics agent alone, each partition its share of the orders.
+
+Beside the minutes, and what each sold of each SKU, stands which news is counted: the same news may come in
+another record, when the stage that said it had to say it again. Each row knows up to which offset it counts
+its partition, and news is marked as counted behind all of them. So a crash at any point leaves rows that go
+on where they were when the records come again: what has counted them passes them over, the rest does not.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+
+from app.delivery.batch import Batch, Place
+from app.delivery.codec import Coder
+from app.main import delivery
+from app.settings import current
+from models.analytics import Minute, Placed, Units, count, count_units, minute_of
+
+state = delivery.table("analytics", stage="analytics")
+minutes = Coder(Minute)
+units = Coder(Units)
+
+RETENTION = timedelta(minutes=current().analytics.retention_minutes)
+
+MINUTE = b"minute/"
+SOLD = b"sold/"
+COUNTED = b"counted/"
+
+SWEPT = 500
+"""How many rows of each kind that are too old are deleted at most with a batch, of each of its partitions."""
+
+
+class Known(NamedTuple):
+    """Be what one partition knows of a minute."""
+
+    at: datetime
+    minute: Minute
+
+
+class Sold(NamedTuple):
+    """Be how many units of a SKU were sold in a minute, as one partition knows it."""
+
+    at: datetime
+    sku: str
+    units: int
+
+
+def count_news(batch: Batch, partition: int, news: Iterable[Placed], now: datetime) -> None:
+    """Count what is new of the news, and not too old to be known; their offsets rise."""
+    oldest = now - RETENTION
+    by_minute: defaultdict[datetime, list[Placed]] = defaultdict(list)
+    for each in news:
+        if (at := minute_of(each.event)) >= oldest and _mark(batch, partition, at, each):
+            by_minute[at].append(each)
+    for at, placed in by_minute.items():
+        _count(batch, partition, _date(at), placed)
+    for kind in (MINUTE, SOLD, COUNTED):
+        for key in islice(_before(partition, kind, _date(oldest)), SWEPT):
+            batch.write(state, partition, key, None, place=Place.LAST)
+
+
+def find_minutes(since: datetime) -> Iterator[Known]:
+    """Yield what this worker's partitions know of the minutes from then on."""
+    for partition in state.partitions():
+        for key, raw in state.scan(partition, MINUTE, MINUTE + _just_before(since)):
+            yield Known(_moment(key.removeprefix(MINUTE)), minutes.decode(raw))
+
+
+def find_sold(since: datetime) -> Iterator[Sold]:
+    """Yield what this worker's partitions know of the units sold from then on, less what was taken back."""
+    for partition in state.partitions():
+        for key, raw in state.scan(partition, SOLD, SOLD + _just_before(since)):
+            date, _, sku = key.removeprefix(SOLD).partition(b"/")
+            yield Sold(_moment(date), sku.decode(), units.decode(raw).sold)
+
+
+def _mark(batch: Batch, partition: int, at: datetime, news: Placed) -> bool:
+    """Mark the news as counted; False where another record of it is."""
+    key = b"%b%b/%b" % (COUNTED, _date(at), news.event.event_id.encode())
+    offset = b"%d" % news.offset
+    if batch.read(state, partition, key) not in (None, offset):
+        return False
+    batch.write(state, partition, key, offset, place=Place.LAST)
+    return True
+
+
+def _count(batch: Batch, partition: int, date: bytes, news: list[Placed]) -> None:
+    key = MINUTE + date
+    before = batch.load(state, partition, key, minutes) or Minute()
+    batch.save(state, partition, key, count(before, news), minutes, place=Place.FIRST)
+    for sku in {line.sku for each in news for line in each.event.lines}:
+        key = b"%b%b/%b" % (SOLD, date, sku.encode())
+        sold = batch.load(state, partition, key, units) or Units()
+        about = [each for each in news if any(line.sku == sku for line in each.event.lines)]
+        batch.save(state, partition, key, count_units(sold, sku, about), units, place=Place.FIRST)
+
+
+def _before(partition: int, kind: bytes, date: bytes) -> Iterator[bytes]:
+    for key, _ in state.scan(partition, kind):
+        if key >= kind + date:
+            return
+        yield key
+
+
+def _date(at: datetime) -> bytes:
+    """Return the minute as it is in keys: sorted by time."""
+    return b"%010d" % (at.timestamp() // 60)
+
+
+def _just_before(at: datetime) -> bytes:
+    """Return what comes behind all keys of the minute before."""
+    return _date(at - timedelta(minutes=1)) + b"\xff"
+
+
+def _moment(date: bytes) -> datetime:
+    return datetime.fromtimestamp(int(date) * 60, UTC)

@@ -61,13 +61,18 @@ class System:
     ) -> tuple[Command, str]:
         """Start a worker; return it with its address, once it is ready."""
         port = port or free_port()
+        command = self.start_worker(port, environment)
+        await asyncio.to_thread(command.wait_for, f"http://{HOST}:{port}/health/ready", READY_S)
+        return command, f"http://{HOST}:{port}"
+
+    def start_worker(self, port: int, environment: Mapping[str, str] | None = None) -> Command:
+        """Start a worker, and do not wait for it."""
         arguments = ("worker", "--web-port", str(port))
         log = self.folder / f"worker-{port}.log"
         settings = {**self.environment, **(environment or {})}
         command = self.workers[port] = Command(*arguments, log=log, environment=settings)
         command.start()
-        await asyncio.to_thread(command.wait_for, f"http://{HOST}:{port}/health/ready", READY_S)
-        return command, f"http://{HOST}:{port}"
+        return command
 
     async def restart(self, url: str, number: signal.Signals) -> None:
         """End a worker by a signal, and start it again where it was."""

@@ -4,10 +4,12 @@ import os
 import secrets
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 
 from app import broker
 from tests.e2e.system import System, free_port, started
+from tests.faults.market import Market, mend
 from tests.faults.trial import Trial, table
 
 SEED = int(os.environ.get("FAULT_SEED") or secrets.randbelow(1_000_000))
@@ -24,10 +26,23 @@ def patients_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.
 
 
 @pytest.fixture(scope="session")
-def patient(patients_kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Give a system without workers, which tests may break as they like."""
+def hospital(patients_kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Give the system that is every test's patient, one after the other."""
     with started(tmp_path_factory.mktemp("patient"), patients_kafka.bootstrap) as system:
         yield system
+
+
+@pytest.fixture
+def patient(hospital: System) -> Iterator[System]:
+    """Give a system without workers, which a test may break as it likes: the next one finds it mended."""
+    yield hospital
+    mend(hospital)
+
+
+@pytest.fixture
+def market(trial: Trial, patient: System, session: aiohttp.ClientSession, ports: tuple[int, ...]) -> Market:
+    """Give what most faults need on top: workers, goods, customers and a judge."""
+    return Market(trial, patient, session, ports)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ auditor, who knows from the topics what must follow from what.
 
 import asyncio
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +22,7 @@ from tests.faults.trial import Trial
 ENDS = (OrderCompleted.type, OrderCancelled.type)
 ANSWER_S = 5
 AUDIT_S = 100
+AT_A_TIME = 500
 
 
 class Judge:
@@ -59,13 +61,17 @@ class Judge:
                 one.cancel()
         raise AssertionError(f"order {order_id} does not settle")
 
-    def in_flight(self) -> int:
-        """Return how many of the orders in the log have no end there."""
-        ended = {each["order_id"] for topic in ENDS for each in values(self._system.bootstrap, topic)}
-        return len(self._created() - ended)
+    def in_flight(self, at_ms: float = math.inf) -> int:
+        """Return how many of the orders in the log had no end there at this time, which is now by default."""
+        kafka = self._system.bootstrap
+        ended = {each["order_id"] for topic in ENDS for each in values(kafka, topic, at_ms)}
+        return len(self._created(at_ms) - ended)
 
-    async def all_is_well(self, shop: Shop) -> None:
-        """Check that nothing is lost, every order settled and charged as it ended, and the stock moved so."""
+    async def all_is_well(self, shop: Shop) -> Sequence[Document]:
+        """Check that nothing is lost, every order settled and charged as it ended, and the stock moved so.
+
+        The orders are returned as they ended.
+        """
         created = await asyncio.to_thread(self._created)
         orders = await self._settled(shop, created)
         charged, sold = self._charged(), Counter[str]()
@@ -82,10 +88,17 @@ class Judge:
             assert await shop.counters(sku) == (stock - sold[sku], 0, sold[sku])
         await asyncio.to_thread(self._rebuilt_alike, orders, sold)
         await self._audit(shop)
+        return orders
 
     async def _settled(self, shop: Shop, order_ids: set[str]) -> list[Document]:
         """Return those of the orders that settle."""
-        known = await asyncio.gather(*map(shop.settled, order_ids), return_exceptions=True)
+        gate = asyncio.Semaphore(AT_A_TIME)
+
+        async def ask(order_id: str) -> Document:
+            async with gate:
+                return await shop.settled(order_id)
+
+        known = await asyncio.gather(*map(ask, order_ids), return_exceptions=True)
         for one in known:
             if isinstance(one, BaseException) and not isinstance(one, AssertionError):
                 raise one
@@ -109,11 +122,11 @@ class Judge:
         code = await asyncio.to_thread(audit.wait_until_done, AUDIT_S)
         assert code == 0, audit.last_lines(40)
 
-    def _created(self) -> set[str]:
-        """Return the orders in the log that want what the test has stocked."""
+    def _created(self, until_ms: float = math.inf) -> set[str]:
+        """Return the orders in the log at this time that want what the test has stocked."""
         return {
             created["order_id"]
-            for created in values(self._system.bootstrap, OrderCreated.type)
+            for created in values(self._system.bootstrap, OrderCreated.type, until_ms)
             if any(line["sku"] in self._stocked for line in created["lines"])
         }
 

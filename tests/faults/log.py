@@ -1,6 +1,7 @@
 """What is in the topics, read by another client than the system's own."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,11 @@ KAFKA_S = 30
 TO_THE_END = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
 
 
-def values(bootstrap: str, topic: str) -> Iterator[Any]:
-    """Yield what every record of a topic says, up to where it ends now; what is no JSON says nothing."""
+def values(bootstrap: str, topic: str, until_ms: float = math.inf) -> Iterator[Any]:
+    """Yield what every record of a topic says that was there at this time; what is no JSON says nothing."""
     for record in records(bootstrap, topic):
+        if record.timestamp()[1] > until_ms:
+            continue
         try:
             yield json.loads(record.value() or b"null")
         except ValueError:

@@ -1,9 +1,10 @@
 """What a fault is drawn from and what it came to: a row of the table that stands behind the tests."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import median
 
 NAMES = ("fault", "seed", "in flight", "lost", "oversold", "charged twice", "recovered")
 
@@ -18,7 +19,7 @@ class Trial:
     lost: int | None = None
     oversold: int | None = None
     charged_twice: int | None = None
-    recovered_s: float | None = None
+    recoveries_s: list[float] = field(default_factory=list)
     random: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -31,14 +32,24 @@ class Trial:
 
     def recovered(self, since: float) -> None:
         """Note that new orders settle again, after a fault at this time of the monotonic clock."""
-        self.recovered_s = max(self.recovered_s or 0, time.monotonic() - since)
+        self.recoveries_s.append(time.monotonic() - since)
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as it is shown: what was never found out is a question mark, or a dash."""
         figures = (self.in_flight, self.lost, self.oversold, self.charged_twice)
         shown = ("?" if figure is None else str(figure) for figure in figures)
-        recovered = "-" if self.recovered_s is None else f"{self.recovered_s:.1f} s"
-        return (self.fault, str(self.seed), *shown, recovered)
+        return (self.fault, str(self.seed), *shown, recovery(self.recoveries_s))
+
+
+def recovery(times_s: Sequence[float]) -> str:
+    """Return how long recovering took; of several times the median and the longest."""
+    match times_s:
+        case []:
+            return "-"
+        case [once]:
+            return f"{once:.1f} s"
+        case _:
+            return f"{median(times_s):.1f} s, at most {max(times_s):.1f} s ({len(times_s)} times)"
 
 
 def table(trials: Iterable[Trial]) -> list[str]:

@@ -1,7 +1,6 @@
 """A system under load: workers, goods in stock, customers who order all the time, and a judge."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +12,7 @@ import aiohttp
 from confluent_kafka.admin import AdminClient
 
 from app.processes import STOP_S, Command
+from bench import accounting
 from tests.e2e.shop import Document, Shop
 from tests.e2e.system import HOST, READY_S, System
 from tests.faults.crowd import TOKENS, Crowd, sold_again
@@ -22,9 +22,12 @@ from tests.faults.trial import Trial
 GROUP = "orders"
 GOODS = 16
 PLENTY = 100_000
+A_WHILE_S = (0.5, 3.0)
 KAFKA_S = 30
 ASK_EVERY_S = 0.2
 NO_SETTINGS: Mapping[str, str] = {}
+UNBROKEN = {"ORDERS_PAYMENT__BREAKER_FAILURES": "1000000"}
+"""For where customers have the provider fail more often than one that is well, and that is no matter."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Market:
         await asyncio.gather(*map(self.start, self.ports[:workers]))
         self.stock = {f"sku-{self.random.getrandbits(64):016x}": quantity for quantity in goods}
         self.skus = [*self.stock]
+        self.plenty = [sku for sku in self.skus if self.stock[sku] >= PLENTY]
         self.judge = Judge(self.trial, self.system, self.stock)
         await asyncio.gather(*(self.shops[0].restock(sku, quantity) for sku, quantity in self.stock.items()))
 
@@ -63,6 +67,10 @@ class Market:
         """Have so many customers order of all workers there are, until the end of the block."""
         own = Random(self.random.random())  # noqa: S311  # how many draw from it depends on the machine
         return Crowd(self.judge, self.shops, self.skus, own, self.tokens).shopping(customers)
+
+    async def a_while(self) -> None:
+        """Let orders come, until any moment."""
+        await asyncio.sleep(self.random.uniform(*A_WHILE_S))
 
     async def start(self, port: int) -> None:
         """Start a worker, and wait until it is ready."""
@@ -78,6 +86,15 @@ class Market:
     async def ready(self, port: int) -> None:
         """Wait until the worker is ready."""
         await asyncio.to_thread(self.worker(port).wait_for, f"{url_of(port)}/health/ready", READY_S)
+
+    def rss_mib(self) -> float:
+        """Return the memory that the workers hold, of the one that holds most."""
+        return max(accounting.rss_mib(self.worker(port).pid) for port in self.running)
+
+    @property
+    def running(self) -> Sequence[int]:
+        """Return the ports of the workers that have not ended."""
+        return [port for port, worker in self.system.workers.items() if worker.exit_code is None]
 
     def worker(self, port: int) -> Command:
         """Return the process of the worker with this port."""
@@ -106,8 +123,8 @@ class Market:
         await self.stop(port)
 
     async def recovered(self, fault: Moment) -> None:
-        """Wait until every SKU is sold again; note how long that took, and what the fault has hit."""
-        await sold_again(self.judge, self.shops, self.skus)
+        """Wait until all that can't run out is sold again; note how long that took, and what was hit."""
+        await sold_again(self.judge, self.shops, self.plenty)
         self.trial.recovered(fault.since)
         await self.hit(fault)
 
@@ -118,8 +135,7 @@ class Market:
     async def close(self) -> Sequence[Document]:
         """Judge, have all workers end in order, and return the orders as they ended."""
         orders = await self.judge.all_is_well(self.shops[0])
-        running = [port for port, worker in self.system.workers.items() if worker.exit_code is None]
-        await asyncio.gather(*map(self.stop, running))
+        await asyncio.gather(*map(self.stop, self.running))
         return orders
 
 
@@ -129,20 +145,24 @@ def url_of(port: int) -> str:
 
 
 def mend(system: System) -> None:
-    """Kill the workers that a test has left, start the provider if it is away, and wait for an empty group.
+    """Kill what a test has left, start the provider if it is away, and wait until the group is empty.
 
-    Workers are static members, who keep their partitions for a while after they have ended; one alone is
-    waited for by nobody, as the next test's first has its place.
+    Workers are static members, who keep their partitions for a while after they have ended. Where there was
+    one alone nobody waits for it: the next test's first has its place.
     """
-    for worker in system.workers.values():
-        if worker.exit_code is None:
-            worker.signal(signal.SIGCONT)
-            worker.kill()
+    kill_workers(system)
     if system.simulator.exit_code is not None:
         system.start_simulator()
     if len(system.workers) > 1:
         await_no_members(system.bootstrap)
     system.workers.clear()
+
+
+def kill_workers(system: System) -> None:
+    """Kill the workers that still run, as those of a test that failed do; also one that is paused."""
+    for worker in system.workers.values():
+        if worker.exit_code is None:
+            worker.kill()
 
 
 def await_no_members(bootstrap: str) -> None:

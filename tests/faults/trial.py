@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from statistics import median
 
-NAMES = ("fault", "seed", "in flight", "lost", "oversold", "charged twice", "recovered")
+NAMES = ("fault", "seed", "in flight", "lost", "oversold", "charged twice", "recovered", "memory")
 
 
 @dataclass
@@ -20,6 +20,7 @@ class Trial:
     oversold: int | None = None
     charged_twice: int | None = None
     recoveries_s: list[float] = field(default_factory=list)
+    memory: str = "-"
     random: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +39,7 @@ class Trial:
         """Return the row as it is shown: what was never found out is a question mark, or a dash."""
         figures = (self.in_flight, self.lost, self.oversold, self.charged_twice)
         shown = ("?" if figure is None else str(figure) for figure in figures)
-        return (self.fault, str(self.seed), *shown, recovery(self.recoveries_s))
+        return (self.fault, str(self.seed), *shown, recovery(self.recoveries_s), self.memory)
 
 
 def recovery(times_s: Sequence[float]) -> str:

@@ -3,13 +3,15 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from app import broker
 from tests.e2e.system import System, free_port, started
-from tests.faults.market import Market, mend
+from tests.faults.market import Market, kill_workers, mend
+from tests.faults.node import Node
 from tests.faults.trial import Trial, table
 
 SEED = int(os.environ.get("FAULT_SEED") or secrets.randbelow(1_000_000))
@@ -43,6 +45,23 @@ def patient(hospital: System) -> Iterator[System]:
 def market(trial: Trial, patient: System, session: aiohttp.ClientSession, ports: tuple[int, ...]) -> Market:
     """Give what most faults need on top: workers, goods, customers and a judge."""
     return Market(trial, patient, session, ports)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    """Give a broker that may be away."""
+    with Node(tmp_path / "kafka") as own:
+        yield own
+
+
+@pytest.fixture
+def fair(
+    trial: Trial, node: Node, tmp_path: Path, session: aiohttp.ClientSession, ports: tuple[int, ...]
+) -> Iterator[Market]:
+    """Give a market whose broker is that node."""
+    with started(tmp_path, node.bootstrap) as system:
+        yield Market(trial, system, session, ports)
+        kill_workers(system)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,12 @@ import pkgutil
 import socket
 import sys
 from collections.abc import Mapping
+from typing import IO
 
 import faust
 from faust import streams
 
-from app import logs, runtime, topics
+from app import folders, logs, runtime, topics
 from app.errors import WorkerRefused
 from app.settings import Settings, current
 
@@ -41,9 +42,9 @@ def run() -> None:
     _require_faust()
     _require_promises(os.environ)
     _require_port(settings)
+    folder = _own_folder(settings)
     topics.require(settings)
     logs.set_up(settings)
-    settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     runtime.choose_loop()
     from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
 
@@ -54,7 +55,8 @@ def run() -> None:
         _import_all(package)
     runtime.settle()
     worker = faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True, override_logging=False)
-    sys.exit(worker.execute_from_commandline())
+    with folder:
+        sys.exit(worker.execute_from_commandline())
 
 
 def _import_all(package: str) -> None:
@@ -93,3 +95,24 @@ def _require_port(settings: Settings) -> None:
             f"port {settings.web.port} of {settings.web.bind}: {os.strerror(error.errno or 0)};"
             " choose another with --web-port"
         ) from None
+
+
+def _own_folder(settings: Settings) -> IO[bytes]:
+    """Have the worker's folder to itself: a second one of its name would end it, and its own start as well.
+
+    Kafka gives the name's place in the group to whoever came last, before either has looked at the folder.
+    """
+    try:
+        settings.worker_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = folders.lock(settings.worker_dir)
+    except OSError as error:
+        raise WorkerRefused(
+            f"the folder {settings.worker_dir} can't be used: {error.strerror};"
+            " choose another with ORDERS_DATA_DIR"
+        ) from None
+    if folder is None:
+        raise WorkerRefused(
+            f"the folder {settings.worker_dir} is in use by another worker: stop that one, or give this one"
+            " a name of its own with ORDERS_WORKER_ID"
+        )
+    return folder

@@ -1,16 +1,14 @@
 """What a broker must have to itself: its folder and its ports."""
 
-import fcntl
 import socket
-import time
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import IO
 
+from app import folders
 from app.errors import BrokerRefused
 
 HOST = "127.0.0.1"
-PATIENCE_S = 2.0  # what a broker whose parent was just killed may need to go
 
 
 def claim_folder(folder: Path) -> IO[bytes]:
@@ -20,21 +18,16 @@ def claim_folder(folder: Path) -> IO[bytes]:
         BrokerRefused: the folder can't be used, or another broker has it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("ab")
+        lock = folders.lock(folder)
     except OSError as error:
         raise BrokerRefused(
             f"the folder {folder} can't be used: {error.strerror}; choose another with --data-dir"
         ) from error
-    deadline = time.monotonic() + PATIENCE_S
-    while not _lock(lock):
-        if time.monotonic() > deadline:
-            lock.close()
-            raise BrokerRefused(
-                f"the folder {folder} is in use by another broker: stop that one, or choose another folder"
-                " with --data-dir"
-            )
-        time.sleep(0.05)
+    if lock is None:
+        raise BrokerRefused(
+            f"the folder {folder} is in use by another broker: stop that one, or choose another folder"
+            " with --data-dir"
+        )
     return lock
 
 
@@ -65,11 +58,3 @@ def claim_port(port: int) -> socket.socket:
 def port_of(claim: socket.socket) -> int:
     """Return the number of the claimed port."""
     return int(claim.getsockname()[1])
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

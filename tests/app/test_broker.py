@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from app import broker
+from app import broker, folders
 from app.broker import claims, jars, java
 from app.broker.commands import run
 from app.errors import BrokerRefused
@@ -43,7 +43,7 @@ def folder(formatted: Path, tmp_path: Path) -> Path:
 def test_a_second_broker_in_the_same_folder_is_refused(
     kafka: broker.Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "PATIENCE_S", 0)
+    monkeypatch.setattr(folders, "PATIENCE_S", 0)
     with pytest.raises(BrokerRefused, match=rf"{kafka.data_dir} is in use .* with --data-dir$"):
         broker.start(kafka.data_dir)
 

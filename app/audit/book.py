@@ -31,7 +31,7 @@ from app.audit.judge import Verdict, judge_order, judge_restock
 from app.audit.offences import Kind, Offence
 from app.audit.scratch import Scratch
 from app.audit.stock import Counters, Movement, check_stock
-from app.delivery.codec import Coder, Undecodable, decode, encode
+from app.delivery.codec import Coder, Undecodable, decode, encode, require_home
 from models.catalogue import MESSAGES
 from models.events import InventoryRestocked
 from models.messages import Message
@@ -100,11 +100,16 @@ class Totals:
 class Book:
     """Keep the book; `tick` is called now and then, and may raise to stop the work.
 
+    Where the number of partitions is given, a record counts as unreadable in another than its key's.
+
     `judged` counts the facts that were gone through; `changed` names what the last judgement was about,
     and is None where that was all there is.
     """
 
-    def __init__(self, scratch: Scratch, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, scratch: Scratch, tick: Callable[[], None] = lambda: None, partitions: int | None = None
+    ) -> None:
+        self._partitions = partitions
         self.totals = Totals()
         self.judged = 0
         self.changed: set[bytes] | None = None
@@ -123,6 +128,8 @@ class Book:
             self.totals.records += 1
             try:
                 message = decode(record.place.topic, record.key, record.value, record.timestamp_ms)
+                if self._partitions is not None:
+                    require_home(record.key or b"", record.place.partition, self._partitions)
             except Undecodable:  # the stages put it aside as well
                 self.totals.unreadable += 1
             else:

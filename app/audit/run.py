@@ -56,7 +56,7 @@ class Audit:
         self._stop = stop
         self._reader = Reader(settings)
         self._skew = timedelta()
-        self.book = Book(scratch, self._tick)
+        self.book = Book(scratch, self._tick, settings.partitions)
         self._comparison = Comparison(options.worker, self.book, scratch) if options.worker else None
         self._ticks = 0
         self._tell: Callable[[int], None] = lambda _: None

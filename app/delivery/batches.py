@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from app import metrics
 from app.delivery.batch import Batch, Input
-from app.delivery.codec import MessageDecoder, Undecodable
+from app.delivery.codec import MessageDecoder, Undecodable, require_home
 from app.delivery.committing import Means, commit
 from app.delivery.deadletters import DeadLetter
 from app.delivery.exits import die
@@ -36,10 +36,14 @@ class Answer(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Say how many answers a batch may hold, and when there is room for what more records would begin."""
+    """Say how many answers a batch may hold, and when there is room for what more records would begin.
+
+    `partitions` is how many there are to be spread over, anywhere.
+    """
 
     most: int
     room: asyncio.Event
+    partitions: int
 
 
 class Batches:
@@ -188,6 +192,7 @@ class Batches:
             if (unreadable := record.error()) is not None:
                 raise Undecodable(unreadable.str())  # noqa: TRY301  # one verdict, from wherever it comes
             message = self._decode(topic, record.key(), record.value(), record.timestamp()[1])
+            require_home(record.key() or b"", partition, self._bounds.partitions)
         except Undecodable as error:
             logger.warning("undecodable: %s[%s]@%s: %s", topic, partition, record.offset(), error)
             return Input(partition, None, record, _letter(record, f"Undecodable: {error}"))

@@ -9,6 +9,7 @@ from msgspec import UNSET, MsgspecError
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import force_setattr, replace
 
+from app.partitions import partition_of
 from models.catalogue import MESSAGES
 from models.messages import Message
 
@@ -69,6 +70,16 @@ class MessageDecoder:
         # The one write to a frozen message: it is being made here, and nobody else has seen it yet.
         force_setattr(message, _LOG_ONLY, _moment(timestamp_ms))
         return message
+
+
+def require_home(key: bytes, partition: int, partitions: int) -> None:
+    """Make sure that a record is where its key belongs: whoever answers it will not look elsewhere.
+
+    Raises:
+        Undecodable: whoever sent it reckons partitions another way, or with another number of them.
+    """
+    if (home := partition_of(key, partitions)) != partition:
+        raise Undecodable(f"the record is in partition {partition}, but its key belongs in {home}")
 
 
 decode = MessageDecoder(MESSAGES)

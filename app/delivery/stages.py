@@ -200,7 +200,7 @@ class Delivery:
     ) -> None:
         source = self._edges.source(self.settings, stage.__name__)
         producer = self._edges.producer(self.settings)
-        bounds = Bounds(self.settings.delivery.batch_records, room)
+        bounds = Bounds(self.settings.delivery.batch_records, room, self.settings.partitions)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
         meter = Meter(stage.__name__)
         means = Means(producer, self.progress, self.ownership, meter, reach, self._note)

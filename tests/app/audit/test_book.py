@@ -172,6 +172,15 @@ def test_what_cannot_be_read_is_counted_and_no_offence(book: Book) -> None:
     assert not +book.totals.offences
 
 
+def test_what_is_in_another_partition_than_its_key_s_is_counted_and_no_offence(scratch: Scratch) -> None:
+    book, (good,) = Book(scratch, partitions=8), recorded(restock(5))
+    places = [good.place._replace(partition=partition) for partition in range(8)]
+    book.take(good._replace(place=place) for place in places)
+    book.judge(LATER, {(place.topic, place.partition): place.offset + 1 for place in places})
+    assert (book.totals.records, book.totals.unreadable, book.totals.facts) == (8, 7, 1)
+    assert not +book.totals.offences
+
+
 @pytest.mark.parametrize("in_one_go", [True, False])
 def test_one_id_for_two_orders_is_found(book: Book, in_one_go: bool) -> None:  # noqa: FBT001
     one, other = created(("A", 1), order="one"), created(("A", 1), order="two", at=3)

@@ -330,7 +330,7 @@ class Worker:
         self.ownership = FakeOwnership(log)
         self.seen: list[list[int]] = []
         self.offset = 0
-        settings = Settings(delivery=DeliverySettings(**cast("Any", bounds)))
+        settings = Settings(partitions=1, delivery=DeliverySettings(**cast("Any", bounds)))
         self.source = FakeSource(settings.delivery.batch_records)
         self.delivery = Delivery(
             cast("Any", self.app),

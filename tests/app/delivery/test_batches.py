@@ -175,6 +175,23 @@ async def test_what_cannot_be_read_is_buried_without_the_agent_seeing_it(worker_
     assert all(dict(record.headers)["error"].startswith(b"Undecodable: ") for record in worker.buried)
 
 
+async def test_a_record_in_a_partition_that_is_not_its_key_s_is_buried_with_its_place(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of()
+    worker.put(1)
+    worker.put(2, where=1)
+    worker.put(3)
+    await worker.begin()
+    await until(lambda: len(worker.acknowledged) == 3)
+    assert worker.seen == [[1, 3]]
+    (buried,) = worker.buried
+    assert (buried.partition, buried.key, buried.value) == (1, b"sku-1", encode(restocked(2)))
+    headers = dict(buried.headers)
+    assert headers["error"] == b"Undecodable: the record is in partition 1, but its key belongs in 0"
+    assert headers["source_partition"] == b"1"
+
+
 async def test_a_record_of_an_earlier_assignment_is_dropped_unread(worker_of: MakeWorker) -> None:
     worker = worker_of()
     worker.put(1, epoch=-1)

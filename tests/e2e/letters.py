@@ -59,7 +59,7 @@ async def listed(system: System, *arguments: str) -> list[dict[str, Any]]:
 
 async def bury(system: System, *poison: Poison) -> list[dict[str, Any]]:
     """Put poison on the topics, which must be of one key, and return its letters once they are there."""
-    key = poison[0].key.decode()
+    key = (poison[0].key or b"").decode()
     before = len(await listed(system, "--key", key))
     await asyncio.to_thread(spread, system, list(poison))
     wanted = before + len(poison)

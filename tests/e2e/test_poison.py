@@ -31,7 +31,7 @@ class Poison:
 
     topic: str
     partition: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
     error: str
 

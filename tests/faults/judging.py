@@ -127,7 +127,7 @@ class Judge:
         return {
             created["order_id"]
             for created in values(self._system.bootstrap, OrderCreated.type, until_ms)
-            if any(line["sku"] in self._stocked for line in created["lines"])
+            if any(line["sku"] in self._stocked for line in created.get("lines", ()))
         }
 
     def _charged(self) -> Mapping[str, int]:

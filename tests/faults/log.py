@@ -12,14 +12,16 @@ TO_THE_END = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
 
 
 def values(bootstrap: str, topic: str, until_ms: float = math.inf) -> Iterator[Any]:
-    """Yield what every record of a topic says that was there at this time; what is no JSON says nothing."""
+    """Yield what every record of a topic says that was there at this time; no document says nothing."""
     for record in records(bootstrap, topic):
         if record.timestamp()[1] > until_ms:
             continue
         try:
-            yield json.loads(record.value() or b"null")
-        except ValueError:
+            said = json.loads(record.value() or b"null")
+        except (ValueError, RecursionError):
             continue
+        if isinstance(said, dict):
+            yield said
 
 
 def newest_values(bootstrap: str, topic: str) -> dict[bytes, bytes]:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import (
@@ -98,16 +98,21 @@ def _unread(bootstrap: str, topics: Collection[str]) -> Offsets:
     return {place: count for place, count in lag.items() if count}
 
 
+Choose = Callable[[int], int]
+"""What says into which partition a record of this one is copied."""
+
+
 @contextmanager
-def everything_twice(bootstrap: str, topics: Iterable[str] = READ) -> Iterator[Counter[str]]:
-    """Put a copy of every record behind it, to the same partition, until the end of the block.
+def copied(bootstrap: str, choose: Choose, topics: Iterable[str] = READ) -> Iterator[Counter[str]]:
+    """Put a copy of every record into the partition that is chosen, until the end of the block.
 
     Gives how many copies of each topic there are. A header tells copies from the others to this alone:
     workers do not look at headers.
     """
     copies: Counter[str] = Counter()
     over = threading.Event()
-    copying = threading.Thread(target=_copy, args=(bootstrap, ends(bootstrap, topics), copies, over))
+    since = ends(bootstrap, topics)
+    copying = threading.Thread(target=_copy, args=(bootstrap, since, choose, copies, over))
     copying.start()
     try:
         yield copies
@@ -116,7 +121,9 @@ def everything_twice(bootstrap: str, topics: Iterable[str] = READ) -> Iterator[C
         copying.join()
 
 
-def _copy(bootstrap: str, since: Offsets, copies: Counter[str], over: threading.Event) -> None:
+def _copy(
+    bootstrap: str, since: Offsets, choose: Choose, copies: Counter[str], over: threading.Event
+) -> None:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "fetch.wait.max.ms": 20})
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
     try:
@@ -126,10 +133,8 @@ def _copy(bootstrap: str, since: Offsets, copies: Counter[str], over: threading.
             producer.poll(0)
             if record is None or record.error() is not None or record.headers():
                 continue
-            topic = record.topic() or ""
-            producer.produce(
-                topic, record.value(), record.key(), partition=record.partition() or 0, headers={COPY: b"1"}
-            )
+            topic, partition = record.topic() or "", choose(record.partition() or 0)
+            producer.produce(topic, record.value(), record.key(), partition, headers={COPY: b"1"})
             copies[topic] += 1
         assert producer.flush(KAFKA_S) == 0
     finally:

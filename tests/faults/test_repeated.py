@@ -20,8 +20,8 @@ from tests.faults.tampering import (
     READ,
     commit,
     committed,
+    copied,
     ends,
-    everything_twice,
     read_to_the_end,
     without_members,
 )
@@ -54,7 +54,7 @@ async def test_every_record_twice_changes_nothing(
     stock = some_stock()
     skus, shop, judge = [*stock], Shop(session, url), Judge(trial, patient, stock)
     regrets = Regrets(judge, shop, skus, trial.random)
-    with everything_twice(patient.bootstrap) as copies:
+    with copied(patient.bootstrap, lambda same: same) as copies:
         await stocked(shop, stock)
         async with Crowd(judge, (shop,), skus, trial.random).shopping(2), regrets.shopping():
             await until(partial(missing, copies), lambda topics: not topics)  # else void

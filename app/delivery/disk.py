@@ -5,10 +5,13 @@ filter of three bits a key, with which a fourth of the look-ups of what is not t
 faust 0.15.3's `stores.rocksdb.RocksDBOptions`.
 """
 
+from pathlib import Path
 from typing import Any
 
 from faust.stores.rocksdb import RocksDBOptions
 from rocksdict import BlockBasedOptions, Cache
+
+from app.delivery.exits import die
 
 MIB = 1 << 20
 
@@ -31,6 +34,18 @@ class DiskOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped her
 
     def __init__(self) -> None:
         super().__init__(max_open_files=OPEN_FILES, write_buffer_size=BUFFER_BYTES, max_write_buffer_number=2)
+
+    def open(self, path: Path, *, read_only: bool = False) -> Any:
+        """Open a partition; end the process where that can't be done.
+
+        Faust would end as well, in a hundred lines, of which none says what is wrong.
+        """
+        try:
+            return super().open(path, read_only=read_only)
+        except Exception as error:  # rocksdict knows no other
+            if "lock" in repr(error):  # it was not let go of yet: Faust tries again
+                raise
+            die(f"the table {path} can't be opened: {error}")
 
     def as_options(self) -> Any:
         """Return the options of one partition's RocksDB."""

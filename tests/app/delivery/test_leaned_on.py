@@ -72,6 +72,7 @@ LEANED_ON: list[tuple[str, Callable[..., Any], str]] = [
     ("app/delivery/state.py", Store.assign_partitions, "34dc27ace6dd"),
     ("app/delivery/state.py", Store._open_for_partition, "1dc4e0113d67"),
     ("app/delivery/disk.py", RocksDBOptions.as_options, "d2a1bea17736"),
+    ("app/delivery/disk.py", RocksDBOptions.open, "ff87e92d69e2"),
 ]
 
 

@@ -21,10 +21,12 @@ from faust.types import TP
 
 from app import metrics
 from app.delivery.exits import die
+from app.delivery.origin import fault_of_origin
 from app.delivery.source import INTERRUPT_S, configuration
 from app.delivery.state import CLAIM, State
 from app.delivery.wholeness import empty, fault_of_folder, fault_of_offsets
 from app.settings import Settings
+from app.topics import identify
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
     """Be Faust's recovery, which leaves the reading to `Restoring`."""
 
     _rebalance = 0
+    _origin_known = False
 
     @property
     def current(self) -> bool:
@@ -97,6 +100,17 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
             die(f"{fault}: the topic was emptied or made anew. Where that was meant, delete {folder}")
         if fault := fault_of_offsets(ends, inputs, committed):
             die(f"{fault}: the topic was emptied or made anew, and what was in it is not in this folder")
+        if not self._origin_known:
+            await self._require_origin()
+            self._origin_known = True
+
+    async def _require_origin(self) -> None:
+        """End the process where its folder was made from other changelogs than these."""
+        settings = self.app.delivery.settings
+        ids = await asyncio.to_thread(identify, settings, self.app.delivery.tables.keys())
+        if fault := fault_of_origin(settings.worker_dir, ids):
+            what = "it is of another Kafka, or the topic was made anew"
+            die(f"{fault}: {what}. Where that was meant, delete {settings.worker_dir}")
 
 
 class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped here

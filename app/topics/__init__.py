@@ -1,6 +1,6 @@
 """The topics of the system: what there must be, what there is, and how the two differ."""
 
-from app.topics.admin import check, ensure, require
+from app.topics.admin import check, ensure, identify, require
 from app.topics.plan import (
     DEAD_LETTER_OUTCOMES,
     DEAD_LETTERS,
@@ -29,6 +29,7 @@ __all__ = [
     "differences",
     "ensure",
     "explain",
+    "identify",
     "plan",
     "require",
     "run",

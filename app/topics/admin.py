@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented here, defined elsewhere
     AdminClient,
     ConfigResource,
@@ -80,6 +80,22 @@ def describe(settings: Settings, specs: Collection[TopicSpec]) -> Mapping[str, L
         )
         for name, topic in present.items()
     }
+
+
+def identify(settings: Settings, names: Collection[str]) -> Mapping[str, str]:
+    """Return the id that Kafka has given each of these topics; one that is made anew has another.
+
+    Raises:
+        BrokerUnavailable: Kafka does not answer, or does not know them.
+    """
+    client = _client(settings)  # it has to live until all are answered
+    try:
+        asked = client.describe_topics(TopicCollection([*names]), request_timeout=ANSWER_TIMEOUT_S)
+        return {name: str(answer.result().topic_id) for name, answer in asked.items()}
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"Kafka at {settings.broker} does not tell its topics' ids: {error}"
+        ) from error
 
 
 def _client(settings: Settings) -> AdminClient:

@@ -110,6 +110,24 @@ def test_what_is_missing_is_created_once(empty: Settings) -> None:
     topics.require(empty)
 
 
+def test_a_topic_that_is_made_anew_has_another_id(empty: Settings) -> None:
+    topics.ensure(empty)
+    before = topics.identify(empty, CHANGELOGS)
+    assert before.keys() == CHANGELOGS
+    assert topics.identify(empty, CHANGELOGS) == before
+    client = AdminClient({"bootstrap.servers": empty.broker})
+    client.delete_topics(["orders-changelog"])["orders-changelog"].result(TIMEOUT_S)
+    _await(lambda: "orders-changelog" not in client.list_topics(timeout=TIMEOUT_S).topics)
+    topics.ensure(empty)
+    after = topics.identify(empty, CHANGELOGS)
+    assert {name for name in CHANGELOGS if after[name] != before[name]} == {"orders-changelog"}
+
+
+def test_a_topic_that_is_not_there_has_no_id(empty: Settings) -> None:
+    with pytest.raises(BrokerUnavailable, match="does not tell its topics' ids"):
+        topics.identify(empty, ["orders-changelog"])
+
+
 def test_only_what_is_missing_is_created(empty: Settings) -> None:
     client = AdminClient({"bootstrap.servers": empty.broker})
     client.create_topics([NewTopic("ORDER_CREATED", 1, 1)])["ORDER_CREATED"].result(TIMEOUT_S)

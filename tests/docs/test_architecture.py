@@ -301,3 +301,24 @@ def test_the_settings_file_explains_every_setting() -> None:
         if re.match(" *[a-z]", line) and not above.lstrip().startswith("#")
     ]
     assert not bare
+
+
+def test_every_fault_of_the_failure_matrix_is_broken_by_a_test_that_exists() -> None:
+    matrix = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    rows = [row for row in matrix.splitlines() if row.startswith("| ") and "| Test |" not in row]
+    linked = re.compile(r"\((\.\./tests/\S+\.py)\) `(test_\w+)`")
+    named = [linked.search(row) for row in rows if "---" not in row]
+    assert all(named), "a fault without its test"
+    for found in filter(None, named):
+        code = (ROOT / "docs" / found[1]).read_text("utf-8")
+        assert f"def {found[2]}(" in code, found[2]
+
+
+def test_every_test_of_a_fault_is_in_the_failure_matrix() -> None:
+    matrix = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    tests = (
+        name
+        for path in (ROOT / "tests" / "faults").glob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    )
+    assert [name for name in tests if f"`{name}`" not in matrix] == []

@@ -16,6 +16,7 @@ from app import topics
 from app.errors import Failure
 from app.processes import Command
 from app.settings import load
+from app.stages import SEPARATOR, group_of
 from bench import accounting
 from bench.kafka import Kafka
 from bench.orders import INPUTS, Record
@@ -24,8 +25,10 @@ from bench.scenario import Bench
 from models.events import OrderCancelled, OrderCompleted, OrderCreated
 
 HOST = "127.0.0.1"
-GROUP = "orders"
-"""The group of the workers: the name of their Faust app."""
+STAGES = ("orders", "inventory", "payments")
+"""What the worker runs: the saga. What comes after an order's end can run apart, and does not keep it."""
+
+GROUP = group_of(STAGES)
 
 PLACED = (OrderCreated.type,)
 ENDS = (OrderCompleted.type, OrderCancelled.type)
@@ -218,6 +221,7 @@ class System:
             "ORDERS_PAYMENT__URL": self.provider_url,
             "ORDERS_DATA_DIR": str(self._folder),
             "ORDERS_WORKER_ID": "bench",
+            "ORDERS_STAGES": SEPARATOR.join(STAGES),
             "ORDERS_CONFIG": os.fspath(ROOT / "faust.yml"),
             # A backlog is made on purpose here, and is no reason to cancel what waits in it.
             "ORDERS_SAGA__PENDING_MS": PATIENCE_MS,

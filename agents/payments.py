@@ -3,7 +3,7 @@
 from functools import partial
 
 from app import metrics, providers
-from app.calls import Calls
+from app.calls import Calls, Naming, Pace
 from app.delays import Delays
 from app.delivery.batches import Batches
 from app.gateway import HttpGateway
@@ -32,7 +32,16 @@ async def ask(payment: Payment) -> Answer:
     return await gateway.charge(payment)
 
 
-calls = Calls(ask, partial(delivery.answer, "payments"), current().payment, providers.payment)
+pace = Pace(
+    current().payment.max_in_flight,
+    current().payment.refused_backoff_ms,
+    current().payment.refused_backoff_max_ms,
+)
+naming = Naming[Payment](
+    key=lambda payment: f"{payment.status} {payment.order_id}",  # its hash is quicker than a pair's
+    text=lambda payment: f"payment of order {payment.order_id}",
+)
+calls = Calls(ask, partial(delivery.answer, "payments"), pace, providers.payment, naming)
 metrics.PAYMENTS_OPEN.set_function(lambda: calls.in_flight)
 
 

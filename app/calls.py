@@ -12,15 +12,15 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, TypeVar
 
 from app.breaker import Breaker, BreakerState
 from app.delivery.exits import die
-from app.gateway import GatewayRefused, PaymentUnknown, ProviderAway
-from app.settings import PaymentSettings
-from models.payment import Answer, Payment
 
 logger = logging.getLogger(__name__)
 
+I = TypeVar("I")  # noqa: E741  # an intent
+A = TypeVar("A")
 
 WAITING_EACH = 4
 """How many calls may wait for each that is under way."""
@@ -29,21 +29,55 @@ MOST_DOUBLINGS = 32
 """Of the wait after a refusal: more than any setting has use for."""
 
 
-class Calls:
+class CallUnclear(Exception):  # noqa: N818  # names what is known, and that is not a failure
+    """Say that the outcome is unknown: the intent goes to the back of the queue."""
+
+
+class CallBarred(CallUnclear):
+    """Say that no call was made: the intent waits until calls may be made again."""
+
+
+class CallPutOff(Exception):  # noqa: N818  # the call was made, and is made again
+    """Say that it came to nothing: the intent is put off, for twice as long each time."""
+
+
+class CallRefused(CallPutOff):
+    """Say the same, and that a person may have to do something about it."""
+
+
+class Pace(NamedTuple):
+    """Say how many calls may be under way, how long one is put off, and how many intents may be held."""
+
+    max_in_flight: int
+    backoff_ms: int
+    backoff_max_ms: int
+    max_open: float = math.inf
+
+
+class Naming(NamedTuple, Generic[I]):
+    """Say what an intent is told apart by, and what it is called in the log."""
+
+    key: Callable[[I], str]
+    text: Callable[[I], str]
+
+
+class Calls(Generic[I, A]):
     """Run the calls of this worker's open intents, at most `max_in_flight` at a time, each intent once."""
 
     def __init__(
         self,
-        ask: Callable[[Payment], Awaitable[Answer]],
-        answer: Callable[[int, Answer], None],
-        settings: PaymentSettings,
+        ask: Callable[[I], Awaitable[A]],
+        answer: Callable[[int, A], None],
+        pace: Pace,
         breaker: Breaker,
+        naming: Naming[I],
     ) -> None:
         self._ask = ask
         self._answer = answer
-        self._settings = settings
+        self._pace = pace
         self._breaker = breaker
-        self._queue: deque[tuple[int, Payment]] = deque()
+        self._naming = naming
+        self._queue: deque[tuple[int, I]] = deque()
         self._open: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
@@ -54,19 +88,19 @@ class Calls:
         self._note_room()
         breaker.watch(self._go_on)
 
-    def start(self, partition: int, payment: Payment) -> None:
+    def start(self, partition: int, intent: I) -> None:
         """Queue the call for an intent, unless it is queued or under way already."""
-        intent = _name(payment)
-        if intent in self._open:
+        key = self._naming.key(intent)
+        if key in self._open:
             return
-        self._open.add(intent)
-        self._begin(partition, payment)
+        self._open.add(key)
+        self._begin(partition, intent)
 
-    def _begin(self, partition: int, payment: Payment) -> None:
-        self._put(partition, payment)
+    def _begin(self, partition: int, intent: I) -> None:
+        self._put(partition, intent)
         if self._idle:
             self._idle.pop().set_result(None)
-        elif len(self._callers) < self._settings.max_in_flight:
+        elif len(self._callers) < self._pace.max_in_flight:
             caller = asyncio.ensure_future(self._call())
             caller.add_done_callback(_end_with)
             self._callers.add(caller)
@@ -90,17 +124,18 @@ class Calls:
         """Return how many intents are queued, under way or put off."""
         return len(self._open)
 
-    def _put(self, partition: int, payment: Payment) -> None:
-        self._queue.append((partition, payment))
+    def _put(self, partition: int, intent: I) -> None:
+        self._queue.append((partition, intent))
         self._note_room()
 
-    def _next(self) -> tuple[int, Payment]:
+    def _next(self) -> tuple[int, I]:
         queued = self._queue.popleft()
         self._note_room()
         return queued
 
     def _note_room(self) -> None:
-        if len(self._queue) < WAITING_EACH * self._settings.max_in_flight:
+        most_queued = WAITING_EACH * self._pace.max_in_flight
+        if len(self._queue) < most_queued and len(self._open) < self._pace.max_open:
             self.room.set()
         else:
             self.room.clear()
@@ -109,22 +144,25 @@ class Calls:
         while True:
             while not (self._queue and self._breaker.admits()):  # others may have been quicker
                 await self._wait()
-            partition, payment = self._next()
+            partition, intent = self._next()
             try:
-                answer = await self._ask(payment)
-            except ProviderAway:  # to the back: else the same one would try each time
-                self._put(partition, payment)
-            except PaymentUnknown as error:
-                logger.warning(
-                    "payment of order %s: outcome unknown, asked again: %s", payment.order_id, error
-                )
-                self._put(partition, payment)
-            except GatewayRefused as error:
-                self._delay(partition, payment, error)
+                answer = await self._ask(intent)
+            except CallBarred:  # to the back: else the same one would try each time
+                self._put(partition, intent)
+            except CallUnclear as error:
+                logger.warning("%s: outcome unknown, asked again: %s", self._naming.text(intent), error)
+                self._put(partition, intent)
+            except CallPutOff as error:
+                self._delay(partition, intent, error)
             else:
-                self._open.discard(_name(payment))
-                self._refusals.pop(_name(payment), None)
+                self._forget(intent)
                 self._answer(partition, answer)
+
+    def _forget(self, intent: I) -> None:
+        key = self._naming.key(intent)
+        self._open.discard(key)
+        self._refusals.pop(key, None)
+        self._note_room()
 
     def _wait(self) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -147,25 +185,28 @@ class Calls:
             for _ in range(min(len(self._idle), len(self._queue))):
                 self._idle.pop().set_result(None)
 
-    def _delay(self, partition: int, payment: Payment, error: GatewayRefused) -> None:
-        """Try again much later: it is neither paid nor declined, and a person may have to do something."""
-        intent = _name(payment)
-        times = self._refusals[intent]
-        self._refusals[intent] += 1
+    def _delay(self, partition: int, intent: I, error: CallPutOff) -> None:
+        """Try again much later: it is neither done nor not, and a person may have to do something."""
+        key = self._naming.key(intent)
+        times = self._refusals[key]
+        self._refusals[key] += 1
         if not times:
-            logger.error(
-                "payment of order %s: refused by the provider, tried again from time to time: %s",
-                payment.order_id,
-                error,
-            )
-        longest_ms = self._settings.refused_backoff_max_ms
-        wait_ms = min(self._settings.refused_backoff_ms << min(times, MOST_DOUBLINGS), longest_ms)
+            _tell(self._naming.text(intent), error)
+        longest_ms = self._pace.backoff_max_ms
+        wait_ms = min(self._pace.backoff_ms << min(times, MOST_DOUBLINGS), longest_ms)
         loop = asyncio.get_running_loop()
-        self._put_off[intent] = loop.call_later(wait_ms / 1_000, self._resume, partition, payment)
+        self._put_off[key] = loop.call_later(wait_ms / 1_000, self._resume, partition, intent)
 
-    def _resume(self, partition: int, payment: Payment) -> None:
-        del self._put_off[_name(payment)]
-        self._begin(partition, payment)
+    def _resume(self, partition: int, intent: I) -> None:
+        del self._put_off[self._naming.key(intent)]
+        self._begin(partition, intent)
+
+
+def _tell(text: str, error: CallPutOff) -> None:
+    if isinstance(error, CallRefused):
+        logger.error("%s: refused by the provider, tried again from time to time: %s", text, error)
+    else:
+        logger.warning("%s: came to nothing, tried again ever more seldom: %s", text, error)
 
 
 def _end_with(caller: asyncio.Task[None]) -> None:
@@ -173,7 +214,3 @@ def _end_with(caller: asyncio.Task[None]) -> None:
     if not caller.cancelled() and (error := caller.exception()) is not None:
         logger.critical("a call to the provider failed in a way nobody foresaw", exc_info=error)
         die(repr(error))
-
-
-def _name(payment: Payment) -> str:
-    return f"{payment.status} {payment.order_id}"  # of which the hash is quicker than a pair with an enum's

@@ -12,6 +12,7 @@ from msgspec.json import Decoder, encode
 from yarl import URL
 
 from app.breaker import Breaker, BreakerOpen
+from app.calls import CallBarred, CallRefused, CallUnclear
 from app.http_client import CallFailed, HttpClient, Reply
 from app.settings import PaymentSettings
 from models.payment import Charged, Declined, Payment, Refunded
@@ -28,15 +29,15 @@ _KEY_HEADER = KEY_HEADER.lower().encode()
 _SHOWN_BYTES = 500
 
 
-class PaymentUnknown(Exception):  # noqa: N818  # names what is known, and that is not a failure
+class PaymentUnknown(CallUnclear):
     """Say that no attempt learnt the outcome: keep the intent, and call again later."""
 
 
-class ProviderAway(PaymentUnknown):
+class ProviderAway(PaymentUnknown, CallBarred):
     """Say that no call was made, for the last ones failed: keep the intent until calls may be made again."""
 
 
-class GatewayRefused(Exception):  # noqa: N818  # the provider's word, not a fault of the call
+class GatewayRefused(CallRefused):
     """Say what the provider does not accept: a bug or a bad setting, not a decline."""
 
 

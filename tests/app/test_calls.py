@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from app.breaker import Breaker, BreakerOpen, BreakerState
-from app.calls import Calls
+from app.calls import Calls, Naming, Pace
 from app.gateway import GatewayRefused, PaymentUnknown, ProviderAway
-from app.settings import PaymentSettings
 from models.payment import Answer, Charged, Payment, PaymentStatus, Refunded
 from tests.app.turning import turns, until
 
@@ -87,14 +86,18 @@ class Provider:
 class Desk:
     """Be the calls of one worker with their provider, and all answers so far."""
 
-    def __init__(self, provider: Provider, max_in_flight: int = 500, **settings: int) -> None:
+    def __init__(self, provider: Provider, max_in_flight: int = 500, **pace: int) -> None:
         self.provider = provider
         self.answers: list[tuple[int, Answer]] = []
-        self.calls = Calls(
+        self.calls: Calls[Payment, Answer] = Calls(
             provider.ask,
             lambda *answer: self.answers.append(answer),
-            PaymentSettings.model_validate({"max_in_flight": max_in_flight, **settings}),
+            Pace(max_in_flight, **{"backoff_ms": 60_000, "backoff_max_ms": 3_600_000, **pace}),
             provider.breaker,
+            Naming(
+                key=lambda payment: f"{payment.status} {payment.order_id}",
+                text=lambda payment: f"payment of order {payment.order_id}",
+            ),
         )
 
     def start(self, *order_ids: str, partition: int = 0) -> None:
@@ -336,7 +339,7 @@ async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: 
 async def test_a_refused_call_is_made_again_after_a_while_and_reported_once(
     provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(provider, refused_backoff_ms=1, refused_backoff_max_ms=2)
+    desk = Desk(provider, backoff_ms=1, backoff_max_ms=2)
     provider.script["order-0"] = [GatewayRefused("no such account") for _ in range(4)]
     provider.gate.set()
     desk.start(*orders(2))
@@ -350,7 +353,7 @@ async def test_a_refused_call_is_made_again_after_a_while_and_reported_once(
 async def test_a_refusal_after_an_answer_is_reported_anew(
     provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(provider, refused_backoff_ms=1)
+    desk = Desk(provider, backoff_ms=1)
     provider.gate.set()
     for times in (1, 2):
         provider.script["order-0"] = [GatewayRefused("no such account")]
@@ -363,7 +366,7 @@ async def test_a_refusal_after_an_answer_is_reported_anew(
 async def test_the_wait_after_a_refusal_doubles_up_to_its_bound(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(provider, refused_backoff_ms=1_000, refused_backoff_max_ms=10_000)
+    desk = Desk(provider, backoff_ms=1_000, backoff_max_ms=10_000)
     waits: list[float] = []
     loop = asyncio.get_running_loop()
 
@@ -386,7 +389,7 @@ async def test_the_wait_after_a_refusal_doubles_up_to_its_bound(
 
 
 async def test_a_cancel_drops_what_was_put_off(provider: Provider) -> None:
-    desk = Desk(provider, refused_backoff_ms=1)
+    desk = Desk(provider, backoff_ms=1)
     provider.script["order-0"] = [GatewayRefused("no such account")]
     provider.gate.set()
     desk.start("order-0")

@@ -72,6 +72,7 @@ class Batch:
     def __init__(self, inputs: tuple[Input, ...]) -> None:
         self.inputs = inputs
         self.outgoing: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.letters: list[DeadLetter] = []
         self.afterwards: list[Callable[[], None]] = []
         self._rows: defaultdict[tuple[State, int], Rows] = defaultdict(Rows)
         for given in inputs:
@@ -86,6 +87,12 @@ class Batch:
         for given in self.inputs:
             if given.undecodable is None and given.source is not None:
                 yield given.partition, given.source.offset(), given.message
+
+    def with_offsets(self) -> Iterator[tuple[int, Any, int | None]]:
+        """Yield `(partition, message, offset)`; an answer from outside has no offset."""
+        for given in self.inputs:
+            if given.undecodable is None:
+                yield given.partition, given.message, given.source and given.source.offset()
 
     def read(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return the value under the key as it stands within this batch."""
@@ -135,6 +142,7 @@ class Batch:
 
     def bury(self, letter: DeadLetter) -> None:
         """Send a record to the dead letters."""
+        self.letters.append(letter)
         self.outgoing[DEAD_LETTERS, letter.partition].append(letter.record())
 
     def after_commit(self, callback: Callable[[], None]) -> None:

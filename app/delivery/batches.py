@@ -136,10 +136,9 @@ class Batches:
 
     async def _commit(self, batch: Batch) -> None:
         try:
-            for given in batch.inputs:
-                if given.undecodable is not None:
-                    self._means.note(batch, given.undecodable)
-                    batch.after_commit(metrics.DEAD_LETTERS.labels(given.undecodable.topic).inc)
+            for letter in batch.letters:
+                self._means.note(batch, letter)
+                batch.after_commit(metrics.DEAD_LETTERS.labels(letter.topic).inc)
             await commit(batch, self._means)
         except NotHeld as error:
             logger.warning("a batch of %s is given up, and comes again: %s", len(batch.inputs), error)

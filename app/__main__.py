@@ -71,7 +71,7 @@ def simulator(
     """Run the simulated payment provider over HTTP, until Ctrl-C.
 
     What fails is ordered by the token of a charge; all refunds fail from `PUT /faults/refunds` with
-    `{"failing": true}` on, until the same with `false`.
+    `{"failing": true}` on, until the same with `false`. It is a warehouse as well, which takes transfers.
     """
     from app import simulator as provider  # noqa: PLC0415  # other commands need no HTTP server
 

@@ -9,7 +9,8 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 import httptools
@@ -42,13 +43,26 @@ class Reply(NamedTuple):
         self.wire.cut("the answer before was not to be trusted")
 
 
-class HttpClient:
-    """Call one server, at most `limit` calls at once, each for at most `timeout_s` once it is its turn."""
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Return the addresses that a host may be reached at, or raise an `OSError`."""
 
-    def __init__(self, url: URL, *, limit: int, timeout_s: float) -> None:
+
+async def as_named(host: str, _port: int) -> Sequence[str]:
+    """Leave it to the loop to look the host up."""
+    return (host,)
+
+
+class HttpClient:
+    """Call one server, at most `limit` calls at once, each for at most `timeout_s` once it is its turn.
+
+    Connections go to the addresses that `resolve` gives, and to no others.
+    """
+
+    def __init__(self, url: URL, *, limit: int, timeout_s: float, resolve: Resolve = as_named) -> None:
         self.closed = False
         self._host, self._port = url.host or "", url.port or 0
         self._timeout_s = timeout_s
+        self._resolve = resolve
         self._turns = asyncio.Semaphore(limit)
         self._wires: set[Wire] = set()
         self._idle: OrderedDict[Wire, float] = OrderedDict()  # and since when, the longest first
@@ -134,14 +148,29 @@ class HttpClient:
     async def _connect(self) -> "Wire":
         if self.closed:
             raise CallFailed("the client is closed")
-        loop = asyncio.get_running_loop()
         try:
-            _, wire = await loop.create_connection(lambda: Wire(self), self._host, self._port, ssl=self._tls)
+            wire = await self._reach(await self._resolve(self._host, self._port))
         except OSError as error:
             raise CallFailed(f"no connection to {self._host}:{self._port}: {error}") from error
         if self.closed:  # meanwhile
             wire.cut("the client is closed")
             raise CallFailed("the client is closed")
+        return wire
+
+    async def _reach(self, addresses: Sequence[str]) -> "Wire":
+        """Connect to the first address that can be connected to."""
+        loop = asyncio.get_running_loop()
+        name = None if self._tls is None else self._host
+        *others, last = addresses
+        for address in others:
+            with suppress(OSError):
+                made = await loop.create_connection(
+                    lambda: Wire(self), address, self._port, ssl=self._tls, server_hostname=name
+                )
+                return made[1]
+        _, wire = await loop.create_connection(
+            lambda: Wire(self), last, self._port, ssl=self._tls, server_hostname=name
+        )
         return wire
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], json: bytes | None) -> bytes:

@@ -1,4 +1,7 @@
-"""The simulated payment provider: a real HTTP server that fails to order, and its true ledger."""
+"""The simulated payment provider: a real HTTP server that fails to order, and its true ledger.
+
+Beside it is the simulated warehouse, of `app.receiver`.
+"""
 
 import asyncio
 import os
@@ -25,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app import runtime
 from app.errors import SimulatorRefused
+from app.receiver import Receiver
 from app.written import Written, json_bytes
 
 HOST = "127.0.0.1"
@@ -304,6 +308,7 @@ def create_app(ledger: Ledger) -> web.Application:
             web.get("/charges/{key}", provider.find_charge),
             web.get("/refunds/{key}", provider.find_refund),
             web.put("/faults/refunds", provider.switch_refunds),
+            *Receiver().routes(),
         ]
     )
     return app

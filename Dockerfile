@@ -22,6 +22,7 @@ COPY agents agents
 COPY tables tables
 COPY models models
 COPY web web
+COPY templates templates
 
 # In a container, loopback is reached by nobody: who may reach the port is decided where it is published.
 ENV PATH=/venv/bin:$PATH \

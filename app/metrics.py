@@ -62,6 +62,14 @@ REFUNDS_DELAYED = _gauge("refunds_delayed", "Refunds that were asked for in vain
 BREAKER_OPEN = _gauge(
     "provider_breaker_open", "Whether a provider's breaker lets no call through freely: 1 or 0", ("provider",)
 )
+OUTBOUND_ATTEMPTS = _counter("outbound_attempts", "Attempts to deliver a message outside", ("stage",))
+OUTBOUND_FAILURES = _counter("outbound_failures", "Those of them that came to nothing", ("stage",))
+OUTBOUND_DELIVERED = _counter("outbound_delivered", "Messages that were delivered outside", ("stage",))
+OUTBOUND_SKIPPED = _counter("outbound_skipped", "Messages that were too old to be delivered", ("stage",))
+OUTBOUND_OPEN = _gauge("outbound_open", "Messages queued, under way or put off", ("stage",))
+OUTBOUND_OLDEST = _gauge(
+    "outbound_oldest_seconds", "For how long the oldest of them has been tried", ("stage",)
+)
 HTTP_SECONDS = _histogram(
     "http_request_seconds",
     "Time to answer a request, by its route and the answer's status",

@@ -2,13 +2,13 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -17,10 +17,13 @@ from app.stages import ALL, CHOICE, chosen, group_of
 PREFIX = "ORDERS_"
 CONFIG_VARIABLE = "ORDERS_CONFIG"
 DEFAULT_FILE = Path("faust.yml")
+SECRETS = frozenset({"secret", "password"})
+"""Settings that no message shows."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+MaybeUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/\S*)?)?$")]
 
 
 class _Group(BaseModel):
@@ -81,6 +84,62 @@ class AnalyticsSettings(_Group):
     retention_minutes: Annotated[int, Field(ge=10, le=525_600)] = 1_440
 
 
+class OutsideSettings(_Group):
+    """How messages are delivered outside, and for how long that is tried."""
+
+    timeout_ms: Milliseconds = 10_000
+    backoff_ms: Milliseconds = 1_000
+    backoff_max_ms: Milliseconds = 300_000
+    give_up_ms: Milliseconds = 86_400_000
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 20
+    max_open: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    breaker_failures: Count = 10
+    breaker_pause_ms: Milliseconds = 30_000
+
+
+class WebhookSettings(OutsideSettings):
+    """Where they are posted, and what they are signed with."""
+
+    url: MaybeUrl = ""
+    secret: SecretStr = SecretStr("")
+
+
+class OutboundSettings(_Group):
+    """Where webhooks may go to."""
+
+    allowed_hosts: Annotated[str, Field(pattern=r"^([^\s,:/]+(,[^\s,:/]+)*)?$")] = ""
+    private_addresses: bool = False
+
+
+class SmtpSettings(_Group):
+    """Which server takes mail, and how."""
+
+    host: Annotated[str, Field(pattern=r"^[^\s,:/]+$")] = "127.0.0.1"
+    port: Port = 25
+    security: Annotated[str, Field(pattern="^(plain|starttls|tls)$")] = "plain"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
+class NotificationSettings(WebhookSettings):
+    """How customers hear of the ends of their orders."""
+
+    channel: Annotated[str, Field(pattern="^(none|log|smtp|webhook)$")] = "none"
+    to: Annotated[str, Field(pattern=r"^[^\s<>]*\{customer_id\}[^\s<>]*$")] = (
+        "{customer_id}@customers.example"
+    )
+    sender: Annotated[str, Field(pattern=r"^[^\s@<>]+@[^\s@<>]+$")] = "orders@shop.example"
+    templates: Path = Path("templates/notifications")
+    max_age_ms: Milliseconds = 86_400_000
+    smtp: SmtpSettings = SmtpSettings()
+
+
+class TransferSettings(WebhookSettings):
+    """From when on an external system is told of orders."""
+
+    since: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z)?$")] = ""
+
+
 class KafkaSettings(_Group):
     """How topics are made and how the worker keeps its place in the group."""
 
@@ -120,17 +179,26 @@ class Settings(BaseSettings):
     saga: SagaSettings = SagaSettings()
     payment: PaymentSettings = PaymentSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    notifications: NotificationSettings = NotificationSettings()
+    transfer: TransferSettings = TransferSettings()
     kafka: KafkaSettings = KafkaSettings()
     delivery: DeliverySettings = DeliverySettings()
 
     @property
     def stage_names(self) -> tuple[str, ...]:
-        """Return the stages that this worker runs."""
+        """Return the stages that this worker was started with, which name its group."""
         return chosen(self.stages)
 
     @property
+    def active_stages(self) -> tuple[str, ...]:
+        """Return those of them that are switched on: what the others would read waits in Kafka."""
+        off = {"notifications": self.notifications.channel == "none", "transfer": not self.transfer.url}
+        return tuple(stage for stage in self.stage_names if not off.get(stage, False))
+
+    @property
     def group(self) -> str:
-        """Return the consumer group of the workers that run these stages."""
+        """Return the consumer group of the workers that were started with these stages."""
         return group_of(self.stage_names)
 
     @property
@@ -213,8 +281,12 @@ def _explain(error: ValidationError, path: Path) -> str:
         if fault["type"] == "extra_forbidden":
             lines.append(f"{where} = {fault['input']!r}: no such setting")
         else:
-            lines.append(f"{where} = {fault['input']!r}: {_expected(fault)}")
+            lines.append(f"{where} = {_shown(keys, fault['input'])}: {_expected(fault)}")
     return "\n".join(lines)
+
+
+def _shown(keys: Collection[str], value: object) -> str:
+    return "(not shown)" if SECRETS & set(keys) else repr(value)
 
 
 def _expected(fault: Any) -> str:

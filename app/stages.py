@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-STAGES = ("orders", "inventory", "payments", "analytics")
+STAGES = ("orders", "inventory", "payments", "analytics", "notifications", "transfer")
 ALL = "all"
 SEPARATOR = ","
 GROUP = "orders"

@@ -11,7 +11,7 @@ from typing import IO
 import faust
 from faust import streams
 
-from app import folders, logs, runtime, topics
+from app import folders, logs, outbound, runtime, topics
 from app.errors import WorkerRefused
 from app.settings import Settings, current
 
@@ -24,6 +24,8 @@ AGENTS = {
     "inventory": ("inventory",),
     "payments": ("payments",),
     "analytics": ("analytics",),
+    "notifications": ("notifications",),
+    "transfer": ("transfer",),
 }
 """The modules of agents that make up each stage."""
 
@@ -42,13 +44,14 @@ def run() -> None:
     _require_faust()
     _require_promises(os.environ)
     _require_port(settings)
+    outbound.require(settings)
     folder = _own_folder(settings)
     topics.require(settings)
     logs.set_up(settings)
     runtime.choose_loop()
     from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
 
-    for stage in settings.stage_names:
+    for stage in settings.active_stages:
         for module in AGENTS[stage]:
             importlib.import_module(f"agents.{module}")
     for package in PACKAGES:

@@ -91,7 +91,7 @@ class Delivery:
 
         A worker that does not run the `stage` that the table belongs to has no row of it.
         """
-        here = stage is None or stage in self.settings.stage_names
+        here = stage is None or stage in self.settings.active_stages
         state = State(self._app, name, self.settings, shared=shared, here=here)
         if here:
             self.tables[state.changelog] = state

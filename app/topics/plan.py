@@ -9,7 +9,7 @@ from models.catalogue import MESSAGES
 
 DEAD_LETTERS = "DEAD_LETTERS"
 DEAD_LETTER_OUTCOMES = "DEAD_LETTER_OUTCOMES"
-TABLES = ("orders", "inventory", "payments", "analytics", "letters")
+TABLES = ("orders", "inventory", "payments", "analytics", "letters", "notifications", "transfer")
 
 DEAD_LETTER_BYTES = 2 * 1024 * 1024  # twice what a record may have: a dead letter wraps a record
 SEGMENT_BYTES = 64 * 1024 * 1024

@@ -24,6 +24,7 @@ def test_a_choice_is_known_in_one_order(choice: str, stages: tuple[str, ...]) ->
     [
         ("all", "orders"),
         (",".join(STAGES), "orders"),
+        ("orders,inventory,payments,analytics", "orders-orders-inventory-payments-analytics"),
         ("inventory", "orders-inventory"),
         ("orders", "orders-orders"),
         ("payments,inventory", "orders-inventory-payments"),

@@ -15,7 +15,7 @@ from app.topics import Kind, Layout
 from models.catalogue import MESSAGES
 
 TIMEOUT_S = 30
-TABLES = ("orders", "inventory", "payments", "analytics", "letters")
+TABLES = ("orders", "inventory", "payments", "analytics", "letters", "notifications", "transfer")
 CHANGELOGS = [f"{table}-changelog" for table in TABLES]
 
 

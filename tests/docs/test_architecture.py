@@ -18,6 +18,7 @@ from models import commands, events
 from models.catalogue import MESSAGES
 from models.messages import AboutOrder
 from models.order import CancelReason, LineStatus, Order, OrderStatus, PaymentKnown
+from models.outbound import ParcelStatus
 from models.payment import PaymentStatus
 from models.saga import AWAITED_IN, evolve
 from models.stock import HoldStatus
@@ -187,7 +188,15 @@ def test_the_table_of_tables_has_every_table_and_no_other() -> None:
 
 
 def test_every_name_in_capitals_on_the_page_is_one_of_the_code() -> None:
-    kinds = (OrderStatus, CancelReason, LineStatus, PaymentKnown, PaymentStatus, HoldStatus)
+    kinds = (
+        OrderStatus,
+        CancelReason,
+        LineStatus,
+        PaymentKnown,
+        PaymentStatus,
+        HoldStatus,
+        ParcelStatus,
+    )
     known = {*MESSAGES, DEAD_LETTERS, DEAD_LETTER_OUTCOMES, *(str(each) for kind in kinds for each in kind)}
     spelt = {
         name for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", ARCHITECTURE) if not name.startswith("ORDERS_")

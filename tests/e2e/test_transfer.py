@@ -1,0 +1,112 @@
+"""The external system is told of every order that is sold or taken back, in order, whatever fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from app import broker
+from app.receiver import SECRET
+from tests.e2e.outside import Warehouse
+from tests.e2e.shop import Document, Shop, item, new_sku, order, until
+from tests.e2e.system import System, started
+
+STOCK = 100
+SOLD, BACK = "ORDER_COMPLETED", "ORDER_REFUNDED"
+
+
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Give a system of its own, which transfers to its simulator."""
+    folder = tmp_path_factory.mktemp("telling")
+    with (
+        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
+        started(folder, kafka.bootstrap) as system,
+    ):
+        system.settings |= {
+            "ORDERS_TRANSFER__URL": f"{system.provider_url}/transfers",
+            "ORDERS_TRANSFER__SECRET": SECRET,
+            "ORDERS_TRANSFER__SINCE": "2020-01-01T00:00:00Z",
+            "ORDERS_TRANSFER__BACKOFF_MS": "100",
+            "ORDERS_TRANSFER__BACKOFF_MAX_MS": "400",
+            "ORDERS_TRANSFER__BREAKER_PAUSE_MS": "200",
+            "ORDERS_OUTBOUND__PRIVATE_ADDRESSES": "true",
+        }
+        yield system
+
+
+@pytest.fixture(scope="module")
+async def url(telling: System) -> str:
+    """Give the address of a worker."""
+    _, url = await telling.worker()
+    return url
+
+
+@pytest.fixture
+async def shop(session: aiohttp.ClientSession, url: str) -> Shop:
+    """Give a customer."""
+    return Shop(session, url)
+
+
+@pytest.fixture
+async def warehouse(session: aiohttp.ClientSession, telling: System) -> AsyncIterator[Warehouse]:
+    """Give the simulator's warehouse, without faults at first and in the end."""
+    found = Warehouse(session, telling.provider_url)
+    yield found
+    await found.fault()
+
+
+@pytest.fixture
+async def sku(shop: Shop) -> str:
+    """Give a SKU that is in stock."""
+    made = new_sku()
+    await shop.restock(made, STOCK)
+    return made
+
+
+async def told(warehouse: Warehouse, order_id: str, *kinds: str) -> list[Document]:
+    """Return what the warehouse was told, once it is this."""
+    await until(lambda: warehouse.kinds(order_id), lambda found: found == [*kinds])
+    return await warehouse.told(order_id)
+
+
+async def test_a_sale_and_its_refund_are_told_once_each_and_in_order(
+    shop: Shop, warehouse: Warehouse, sku: str
+) -> None:
+    order_id = str((await shop.buy(order(item(sku, 2))))["order_id"])
+    await shop.refund(order_id)
+    messages = await told(warehouse, order_id, SOLD, BACK)
+    assert [each["sequence"] for each in messages] == [1, 2]
+    assert [each["deliveries"] for each in messages] == [1, 1]
+
+
+async def test_a_cancelled_order_is_not_told(shop: Shop, warehouse: Warehouse, sku: str) -> None:
+    declined = await shop.buy(order(item(sku), token="tok_declined"))
+    sold = await shop.buy(order(item(sku)))
+    await told(warehouse, str(sold["order_id"]), SOLD)
+    assert await warehouse.told(str(declined["order_id"])) == []
+
+
+async def test_what_fails_is_told_again_and_a_refund_waits_for_its_sale(
+    shop: Shop, warehouse: Warehouse, sku: str
+) -> None:
+    await warehouse.fault(failing=True)
+    order_id = str((await shop.buy(order(item(sku))))["order_id"])
+    await shop.refund(order_id)
+    await until(lambda: shop.get(f"/orders/{order_id}"), lambda found: found[1]["status"] == "REFUNDED")
+    assert await warehouse.told(order_id) == []
+    await warehouse.fault()
+    messages = await told(warehouse, order_id, SOLD, BACK)
+    assert [each["deliveries"] for each in messages] == [1, 1]
+
+
+async def test_a_slow_receiver_holds_up_no_order(shop: Shop, warehouse: Warehouse, sku: str) -> None:
+    await warehouse.fault(delay_ms=30_000)
+    placed = await asyncio.gather(*(shop.place(order(item(sku))) for _ in range(40)))
+    ended = await asyncio.gather(*map(shop.settled, placed))
+    assert {each["status"] for each in ended} == {"COMPLETED"}
+    shown = await asyncio.gather(*map(warehouse.told, placed))
+    assert sum(map(len, shown)) < len(placed), "void: the receiver was not slow"
+    _, ready = await shop.get("/health/ready")
+    assert ready["status"] == "ready"

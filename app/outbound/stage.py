@@ -1,7 +1,7 @@
 """A stage that tells others outside: takes in what is to be told, has it carried, records what came of it.
 
-A message that was delivered is not sent again while that is being recorded. Between its delivery and the
-record a crash makes it go out once more, under the same id: the only case in which it does.
+A message that was delivered is not sent again while that is being recorded. Where the worker ends, or the
+partitions move, between the two, it goes out once more, under the same id: the only case in which it does.
 """
 
 import asyncio

@@ -1,18 +1,26 @@
 """The external system is told of every order that is sold or taken back, in order, whatever fails."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 import pytest
 
 from app import broker
+from app.delivery.faults import VARIABLE
 from app.receiver import SECRET
+from tests.e2e.letters import listed, operate
 from tests.e2e.outside import Warehouse
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
 from tests.e2e.system import System, started
+from tests.e2e.test_poison import Poison, spread
 
 STOCK = 100
+PARTITIONS = 8
+END_S = 40
 SOLD, BACK = "ORDER_COMPLETED", "ORDER_REFUNDED"
 
 
@@ -28,6 +36,7 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             "ORDERS_TRANSFER__URL": f"{system.provider_url}/transfers",
             "ORDERS_TRANSFER__SECRET": SECRET,
             "ORDERS_TRANSFER__SINCE": "2020-01-01T00:00:00Z",
+            "ORDERS_TRANSFER__TIMEOUT_MS": "3000",
             "ORDERS_TRANSFER__BACKOFF_MS": "100",
             "ORDERS_TRANSFER__BACKOFF_MAX_MS": "400",
             "ORDERS_TRANSFER__BREAKER_PAUSE_MS": "200",
@@ -71,6 +80,18 @@ async def told(warehouse: Warehouse, order_id: str, *kinds: str) -> list[Documen
     return await warehouse.told(order_id)
 
 
+async def figure(shop: Shop, name: str) -> float:
+    """Return what the worker says of its transfers."""
+    async with shop.session.get(f"{shop.url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"orders_outbound_{name}{{"))
+
+
+async def quiet(shop: Shop) -> None:
+    """Wait until all that was sent is on record."""
+    await until(partial(figure, shop, "open"), lambda found: found == 0)
+
+
 async def test_a_sale_and_its_refund_are_told_once_each_and_in_order(
     shop: Shop, warehouse: Warehouse, sku: str
 ) -> None:
@@ -110,3 +131,76 @@ async def test_a_slow_receiver_holds_up_no_order(shop: Shop, warehouse: Warehous
     assert sum(map(len, shown)) < len(placed), "void: the receiver was not slow"
     _, ready = await shop.get("/health/ready")
     assert ready["status"] == "ready"
+    await warehouse.fault()
+    await quiet(shop)
+    shown = await asyncio.gather(*map(warehouse.told, placed))
+    assert [len(each) for each in shown] == [1] * len(placed)
+
+
+async def test_what_is_no_message_is_a_dead_letter_and_holds_up_nobody(
+    shop: Shop, telling: System, warehouse: Warehouse, sku: str
+) -> None:
+    before = await listed(telling)
+    poison = [Poison(SOLD, partition, b"poison", b"no JSON", "") for partition in range(PARTITIONS)]
+    await asyncio.to_thread(spread, telling, poison)
+    order_id = str((await shop.buy(order(item(sku))))["order_id"])
+    await told(warehouse, order_id, SOLD)
+    await until(lambda: listed(telling), lambda found: len(found) == len(before) + PARTITIONS)
+
+
+async def test_what_is_refused_for_its_signature_is_tried_until_it_is_a_dead_letter_and_can_be_put_back(
+    shop: Shop, telling: System, warehouse: Warehouse, sku: str, url: str
+) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    await quiet(shop)
+    await asyncio.to_thread(telling.workers[port].stop)
+    wrong = {"ORDERS_TRANSFER__SECRET": "whsec_d3Jvbmc=", "ORDERS_TRANSFER__GIVE_UP_MS": "500"}
+    await telling.worker(port, wrong)
+    order_id = str((await shop.buy(order(item(sku))))["order_id"])
+    letters = await until(lambda: listed(telling, "--order", order_id), lambda found: len(found) == 1)
+    assert letters[0]["error"] == "Undeliverable: status 401"
+    assert await warehouse.refused() > 1
+    assert await warehouse.told(order_id) == []
+
+    await asyncio.to_thread(telling.workers[port].stop)
+    await telling.worker(port)
+    ended = await operate(telling, "retry", letters[0]["id"])
+    assert ended.code == 0, ended.err
+    assert [each["deliveries"] for each in await told(warehouse, order_id, SOLD)] == [1]
+
+
+async def test_a_worker_killed_between_sending_and_recording_sends_it_again_under_the_same_id(
+    shop: Shop, telling: System, warehouse: Warehouse, sku: str, url: str
+) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    await quiet(shop)
+    await asyncio.to_thread(telling.workers[port].stop)
+    second = {VARIABLE: "begun@transfer:2"}  # the batch that is to record what came of the first's message
+    doomed, _ = await telling.worker(port, second)
+    order_id = await shop.place(order(item(sku)))
+    assert await asyncio.to_thread(doomed.wait_until_done, END_S) == -signal.SIGKILL
+    (message,) = await warehouse.told(order_id)
+    assert message["deliveries"] == 1
+    await telling.worker(port)
+    await until(lambda: warehouse.told(order_id), lambda found: found[0]["deliveries"] == 2)
+    assert (await shop.settled(order_id))["status"] == "COMPLETED"
+
+
+async def test_what_was_recorded_before_the_date_is_skipped_and_what_was_not_is_told_after_it_was_off(
+    shop: Shop, telling: System, warehouse: Warehouse, sku: str, url: str
+) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    await quiet(shop)
+    await asyncio.to_thread(telling.workers[port].stop)
+    await telling.worker(port, {"ORDERS_TRANSFER__URL": ""})
+    before = [str((await shop.buy(order(item(sku))))["order_id"]) for _ in range(2)]
+    await asyncio.sleep(1.1)  # the setting knows seconds
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    after = str((await shop.buy(order(item(sku))))["order_id"])
+    assert await warehouse.told(after) == []
+    await asyncio.to_thread(telling.workers[port].stop)
+    await telling.worker(port, {"ORDERS_TRANSFER__SINCE": since})
+    await told(warehouse, after, SOLD)
+
+    await until(partial(figure, shop, "skipped_total"), lambda found: found == len(before))
+    assert [await warehouse.told(order_id) for order_id in before] == [[], []]

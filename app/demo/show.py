@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.demo.customers import Customers, Outcome, Stock
+from app.demo.outside import Heard, hear
 from app.demo.system import Running, system
 from app.settings import current
 
@@ -43,7 +44,7 @@ def _done(console: Console, what: str) -> None:
 
 
 def _show(console: Console, running: Running, orders: int, *, exit_when_settled: bool) -> int:
-    outcomes, before, after = asyncio.run(_order_all(console, running, orders))
+    outcomes, before, after, heard = asyncio.run(_order_all(console, running, orders))
     console.print(_orders_table(outcomes))
     console.print(_summary_table(outcomes))
     console.print(_stock_table(after))
@@ -52,6 +53,11 @@ def _show(console: Console, running: Running, orders: int, *, exit_when_settled:
         console.print(f"[red]The stock does not add up: {', '.join(wrong)}[/]")
         return UNHAPPY
     _done(console, "every unit sold belongs to a completed order, and what cancelled ones held is back")
+    told = f"{heard.notifications} notifications delivered, {len(heard.transferred)} transfers received"
+    if not heard.is_all_of(outcomes):
+        console.print(f"[red]Not all was told: {told}, {heard.refused} with wrong signatures[/]")
+        return UNHAPPY
+    _done(console, f"{told}, each with a valid signature")
     if not exit_when_settled:
         _tell_where_to_look(console, running, outcomes[0])
         signal.pause()
@@ -60,8 +66,8 @@ def _show(console: Console, running: Running, orders: int, *, exit_when_settled:
 
 async def _order_all(
     console: Console, running: Running, count: int
-) -> tuple[list[Outcome], list[Stock], list[Stock]]:
-    """Return the orders in the order of their numbers, and the stock before and after them."""
+) -> tuple[list[Outcome], list[Stock], list[Stock], Heard]:
+    """Return the orders in the order of their numbers, the stock before and after them, and who has heard."""
     async with aiohttp.ClientSession() as session:
         customers = Customers(session, running.worker_urls)
         await customers.restock()
@@ -74,7 +80,9 @@ async def _order_all(
             async for outcome in customers.buy_all(count):
                 outcomes.append(outcome)
                 progress.advance(task)
-        return sorted(outcomes, key=lambda outcome: outcome.number), before, await customers.stocks()
+        after = await customers.stocks()
+        heard = await hear(session, running.worker_urls, running.provider_url, outcomes)
+        return sorted(outcomes, key=lambda outcome: outcome.number), before, after, heard
 
 
 def _wrong_stock(outcomes: Iterable[Outcome], before: Iterable[Stock], after: Iterable[Stock]) -> list[str]:
@@ -152,6 +160,7 @@ def _tell_where_to_look(console: Console, running: Running, outcome: Outcome) ->
         f"{url}/inventory",
         f"{url}/health/ready",
         f"{running.provider_url}/charges",
+        f"{running.provider_url}/transfers",
         f"{running.logs}",
     ):
         console.print(f"  {path}", soft_wrap=True, highlight=False)

@@ -5,10 +5,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app import broker, topics
 from app.processes import Command
+from app.receiver import SECRET
 from app.settings import Settings
 
 WORKERS = 2
@@ -70,6 +72,12 @@ def _workers(running: Running, settings: Settings, parts: ExitStack) -> tuple[st
     environment = {
         "ORDERS_BROKER": running.bootstrap,
         "ORDERS_PAYMENT__URL": running.provider_url,
+        "ORDERS_NOTIFICATIONS__CHANNEL": "log",
+        "ORDERS_TRANSFER__URL": f"{running.provider_url}/transfers",
+        "ORDERS_TRANSFER__SECRET": SECRET,
+        # The simulator forgets what it was told; what an earlier demo has sold is not for this one.
+        "ORDERS_TRANSFER__SINCE": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "ORDERS_OUTBOUND__PRIVATE_ADDRESSES": "true",
     }
     commands = [
         Command(

@@ -33,6 +33,9 @@ UNDONE = frozenset({ParcelStatus.OPEN, ParcelStatus.GIVEN_UP})
 """The statuses that call for something."""
 
 
+_LOST = frozenset({ParcelStatus.GIVEN_UP, ParcelStatus.DEAD})
+
+
 class Parcel(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Be one message of an order; `kind` tells it from its others, `sequence` is its place among them.
 
@@ -182,8 +185,9 @@ def _take(outbox: Outbox, offered: Offered) -> Outbox:
     if known is None:
         late = parcel.asked_at < offered.not_before
         return _put(outbox, _end(parcel, ParcelStatus.SKIPPED, parcel.at) if late else parcel)
-    # A dead letter that was put back is a newer record; the old one, read again after a crash, is not.
-    if known.status is ParcelStatus.DEAD and parcel.asked_at > known.asked_at:
+    # A dead letter that was put back is a newer record; the old one, read again after a crash, is not. It may
+    # be put back before its burial is on record.
+    if known.status in _LOST and parcel.asked_at > known.asked_at:
         return _put(outbox, parcel)
     return outbox
 

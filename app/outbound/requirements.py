@@ -48,9 +48,9 @@ def since_of(settings: Settings) -> datetime:
 def _require_webhook(name: str, settings: WebhookSettings, everywhere: Settings) -> None:
     if not settings.url:
         raise SettingsError(f"{name}.url is empty: expected where to post to")
-    allowed = everywhere.outbound.allowed_hosts
-    if allowed and (URL(settings.url).host or "") not in allowed.split(","):
-        raise SettingsError(f"{name}.url = {settings.url!r}: its host is none of outbound.allowed_hosts")
+    allowed, host = everywhere.outbound.allowed_hosts, URL(settings.url).host or ""
+    if allowed and host not in allowed.split(","):
+        raise SettingsError(f"{name}.url: its host {host!r} is none of outbound.allowed_hosts")
     try:
         Webhook(settings.secret.get_secret_value())
     except (ValueError, EmptyWebhookSecretError):

@@ -10,11 +10,19 @@ from typing import Any
 import aiohttp
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.e2e.shop import Document
+from tests.e2e.shop import Document, Shop
 from tests.e2e.system import HOST
 
 TAKEN = "250 taken"
 BUSY = "451 later, perhaps"
+
+
+async def figure(shop: Shop, stage: str, name: str) -> float:
+    """Return what a worker says of the messages of a stage."""
+    async with shop.session.get(f"{shop.url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    wanted = f'orders_outbound_{name}{{stage="{stage}"}}'
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
 
 class Warehouse:

@@ -10,10 +10,11 @@ import pytest
 
 from app import broker
 from app.processes import Command
+from tests.e2e.outside import figure
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
 from tests.e2e.system import System, free_port, started
 
-STAGES = ("orders", "inventory", "payments", "analytics")
+STAGES = ("orders", "inventory", "payments", "analytics", "notifications")
 SETTLED = {"COMPLETED": "tok_ok", "CANCELLED": "tok_declined"}
 AUDIT_S = 60
 
@@ -26,6 +27,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         broker.start(folder / "kafka", options=broker.QUICK) as kafka,
         started(folder, kafka.bootstrap) as system,
     ):
+        system.settings["ORDERS_NOTIFICATIONS__CHANNEL"] = "log"
         yield system
 
 
@@ -48,6 +50,17 @@ async def test_orders_settle_though_each_stage_is_a_process_of_its_own(
     assert (await orders.buy(order(item(sku, 9))))["reason"] == "INVENTORY_INSUFFICIENT"
     assert await stock.counters(sku) == (4, 0, 1)
     assert await asyncio.to_thread(audited, apart) == 0
+
+
+async def test_customers_are_told_by_a_worker_that_does_nothing_else(
+    urls: dict[str, str], session: aiohttp.ClientSession
+) -> None:
+    stock, orders, sku = Shop(session, urls["inventory"]), Shop(session, urls["orders"]), new_sku()
+    await stock.restock(sku, 1)
+    teller = Shop(session, urls["notifications"])
+    before = await figure(teller, "notifications", "delivered_total")
+    await orders.buy(order(item(sku)))
+    await until(partial(figure, teller, "notifications", "delivered_total"), lambda now: now > before)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The external system is told of every order that is sold or taken back, in order, whatever fails."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -10,17 +9,15 @@ import aiohttp
 import pytest
 
 from app import broker
-from app.delivery.faults import VARIABLE
 from app.receiver import SECRET
 from tests.e2e.letters import listed, operate
-from tests.e2e.outside import Warehouse
+from tests.e2e.outside import Warehouse, figure
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
 from tests.e2e.system import System, started
 from tests.e2e.test_poison import Poison, spread
 
 STOCK = 100
 PARTITIONS = 8
-END_S = 40
 SOLD, BACK = "ORDER_COMPLETED", "ORDER_REFUNDED"
 
 
@@ -80,16 +77,9 @@ async def told(warehouse: Warehouse, order_id: str, *kinds: str) -> list[Documen
     return await warehouse.told(order_id)
 
 
-async def figure(shop: Shop, name: str) -> float:
-    """Return what the worker says of its transfers."""
-    async with shop.session.get(f"{shop.url}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"orders_outbound_{name}{{"))
-
-
 async def quiet(shop: Shop) -> None:
     """Wait until all that was sent is on record."""
-    await until(partial(figure, shop, "open"), lambda found: found == 0)
+    await until(partial(figure, shop, "transfer", "open"), lambda found: found == 0)
 
 
 async def test_a_sale_and_its_refund_are_told_once_each_and_in_order(
@@ -172,17 +162,15 @@ async def test_what_is_refused_for_its_signature_is_tried_until_it_is_a_dead_let
 async def test_a_worker_killed_between_sending_and_recording_sends_it_again_under_the_same_id(
     shop: Shop, telling: System, warehouse: Warehouse, sku: str, url: str
 ) -> None:
-    port = int(url.rsplit(":", 1)[1])
-    await quiet(shop)
-    await asyncio.to_thread(telling.workers[port].stop)
-    second = {VARIABLE: "begun@transfer:2"}  # the batch that is to record what came of the first's message
-    doomed, _ = await telling.worker(port, second)
+    await warehouse.fault(delay_ms=30_000)  # it has it, and does not say so
     order_id = await shop.place(order(item(sku)))
-    assert await asyncio.to_thread(doomed.wait_until_done, END_S) == -signal.SIGKILL
-    (message,) = await warehouse.told(order_id)
-    assert message["deliveries"] == 1
+    (first,) = await told(warehouse, order_id, SOLD)
+    port = int(url.rsplit(":", 1)[1])
+    telling.workers[port].kill()
+    await warehouse.fault()
     await telling.worker(port)
-    await until(lambda: warehouse.told(order_id), lambda found: found[0]["deliveries"] == 2)
+    (again,) = await until(lambda: warehouse.told(order_id), lambda found: found[0]["deliveries"] == 2)
+    assert (again["id"], first["deliveries"]) == (first["id"], 1)
     assert (await shop.settled(order_id))["status"] == "COMPLETED"
 
 
@@ -202,5 +190,5 @@ async def test_what_was_recorded_before_the_date_is_skipped_and_what_was_not_is_
     await telling.worker(port, {"ORDERS_TRANSFER__SINCE": since})
     await told(warehouse, after, SOLD)
 
-    await until(partial(figure, shop, "skipped_total"), lambda found: found == len(before))
+    await until(partial(figure, shop, "transfer", "skipped_total"), lambda found: found == len(before))
     assert [await warehouse.told(order_id) for order_id in before] == [[], []]

@@ -192,6 +192,12 @@ def test_a_dead_letter_that_is_put_back_is_sent_again_under_the_same_id() -> Non
     assert again.outbox.parcels[0].id == sold().event_id
 
 
+def test_a_letter_that_is_put_back_before_its_burial_is_on_record_is_sent_again() -> None:
+    story = NOTHING.given(offered(sold(recorded=1)), undeliverable(SOLD)).when(offered(sold(recorded=90)))
+    story.then("OPEN", sends=SOLD)
+    assert story.when(buried(SOLD)) == story
+
+
 def test_the_record_of_a_dead_letter_that_is_read_again_after_a_crash_changes_nothing() -> None:
     story = NOTHING.given(offered(sold(recorded=1)), undeliverable(SOLD), buried(SOLD))
     assert story.when(offered(sold(recorded=1))) == story

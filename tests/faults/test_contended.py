@@ -20,10 +20,11 @@ PAUSE_S = 0.1
 CROWD = 8
 
 
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.full)])
 async def test_of_two_hundred_orders_for_the_last_unit_one_completes_though_a_worker_is_killed(
-    market: Market,
+    market: Market, workers: int
 ) -> None:
-    await market.open(workers=2, goods=(1, *(PLENTY,) * GOODS))
+    await market.open(workers, goods=(1, *(PLENTY,) * GOODS))
     last, *market.skus = market.skus
     contended = Judge(market.trial, market.system, {last: 1})
     gate, placed = asyncio.Semaphore(AT_A_TIME), set[str]()
@@ -32,7 +33,9 @@ async def test_of_two_hundred_orders_for_the_last_unit_one_completes_though_a_wo
 
     async def buy(number: int) -> None:
         async with gate:
-            while not (order_id := await market.judge.accepted(market.shops[number % 2], order(item(last)))):
+            while not (
+                order_id := await market.judge.accepted(market.shops[number % workers], order(item(last)))
+            ):
                 number += 1
                 await asyncio.sleep(PAUSE_S)
             placed.add(order_id)
@@ -43,7 +46,7 @@ async def test_of_two_hundred_orders_for_the_last_unit_one_completes_though_a_wo
         for number in range(BUYERS):
             group.create_task(buy(number))
         await half.wait()
-        port = market.random.choice(market.ports[:2])
+        port = market.random.choice(market.ports[:workers])
         fault = market.kill(port)
         await market.start(port)
         await market.recovered(fault)

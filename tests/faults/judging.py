@@ -21,7 +21,7 @@ from tests.faults.trial import Trial
 
 ENDS = (OrderCompleted.type, OrderCancelled.type)
 ANSWER_S = 5
-AUDIT_S = 600
+AUDIT_S = 1_800
 AT_A_TIME = 500
 
 

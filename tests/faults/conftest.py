@@ -64,6 +64,16 @@ def fair(
         kill_workers(system)
 
 
+@pytest.fixture
+def separate(tmp_path: Path) -> Iterator[System]:
+    """Give a system without workers on a Kafka of the test's own, which nobody will use after it."""
+    with (
+        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
+        started(tmp_path, kafka.bootstrap) as system,
+    ):
+        yield system
+
+
 @pytest.fixture(scope="session")
 def ports() -> tuple[int, ...]:
     """Give the ports of the workers that a test breaks: the same, so that they are the same members."""

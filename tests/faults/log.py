@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 KAFKA_S = 30
-TO_THE_END = {"enable.partition.eof": True, "fetch.wait.max.ms": 50}
+TO_THE_END = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "auto.offset.reset": "earliest"}
 
 
 def values(bootstrap: str, topic: str, until_ms: float = math.inf) -> Iterator[Any]:
@@ -32,19 +33,28 @@ def newest_values(bootstrap: str, topic: str) -> dict[bytes, bytes]:
 
 def records(bootstrap: str, topic: str) -> Iterator[Message]:
     """Yield every record of a topic, up to where its partitions end now."""
+    partitions = (
+        AdminClient({"bootstrap.servers": bootstrap}).list_topics(topic, KAFKA_S).topics[topic].partitions
+    )
+    return records_of(
+        bootstrap, [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions]
+    )
+
+
+def records_of(bootstrap: str, places: Sequence[TopicPartition]) -> Iterator[Message]:
+    """Yield every record of these partitions from there on, up to where they end now."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", **TO_THE_END})
     try:
-        partitions = consumer.list_topics(topic, KAFKA_S).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        left = set(partitions)
+        consumer.assign([*places])
+        left = {(place.topic, place.partition) for place in places}
         while left:
             record = consumer.poll(KAFKA_S)
-            assert record is not None, f"{topic} can't be read to its end"
+            assert record is not None, f"{left} can't be read to their ends"
             error = record.error()
             if error is None:
                 yield record
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error  # noqa: SLF001  # its public name
-                left.discard(record.partition() or 0)
+                left.discard((record.topic() or "", record.partition() or 0))
     finally:
         consumer.close()

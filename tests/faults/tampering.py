@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     Consumer,
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
@@ -22,23 +23,28 @@ from app.stages import GROUP
 from models import commands, events
 from models.messages import Message
 from models.saga import AWAITED_IN
+from tests.faults.log import records_of
 
 KAFKA_S = 30
 READ_S = 60
 COPY = "copy"
 
-_READ: tuple[type[Message], ...] = (
-    *AWAITED_IN,
-    events.InventoryRestocked,
-    commands.RequestInventory,
-    commands.RequestInventoryRelease,
-    commands.RequestInventorySale,
-    commands.RequestInventoryReturn,
-    commands.RequestPayment,
-    commands.RequestPaymentRefund,
-)
-READ = tuple(message.type for message in _READ)
-"""The topics that stages read."""
+_KINDS: Mapping[str, tuple[type[Message], ...]] = {
+    "orders": tuple(AWAITED_IN),
+    "inventory": (
+        events.InventoryRestocked,
+        commands.RequestInventory,
+        commands.RequestInventoryRelease,
+        commands.RequestInventorySale,
+        commands.RequestInventoryReturn,
+    ),
+    "payments": (commands.RequestPayment, commands.RequestPaymentRefund),
+}
+READ_BY = {stage: tuple(message.type for message in kinds) for stage, kinds in _KINDS.items()}
+"""The topics that each stage reads."""
+
+READ = tuple(topic for topics in READ_BY.values() for topic in topics)
+"""The topics that any stage reads."""
 
 Offsets = Mapping[tuple[str, int], int]
 """One offset for each partition of some topics."""
@@ -84,18 +90,24 @@ def ends(bootstrap: str, topics: Iterable[str] = READ) -> dict[tuple[str, int], 
 
 
 def read_to_the_end(bootstrap: str, topics: Collection[str] = READ) -> None:
-    """Wait until the group has committed all that there is in these topics."""
+    """Wait until the group has committed all that there is in these topics.
+
+    An offset that no record has is not waited for: it is of a transaction's end, or what it had was deleted.
+    """
     deadline = time.monotonic() + READ_S
     while left := _unread(bootstrap, topics):
         assert time.monotonic() < deadline, f"unread: {left}"
         time.sleep(0.2)
 
 
-def _unread(bootstrap: str, topics: Collection[str]) -> Offsets:
-    """Return how much there is to read, of the partitions where there is something."""
+def _unread(bootstrap: str, topics: Collection[str]) -> Counter[tuple[str, int]]:
+    """Return how many records there are to read, of the partitions where there are some."""
     read = committed(bootstrap)
-    lag = {place: end - read.get(place, 0) for place, end in ends(bootstrap, topics).items()}
-    return {place: count for place, count in lag.items() if count}
+    behind = [place for place, end in ends(bootstrap, topics).items() if read.get(place, 0) < end]
+    places = [TopicPartition(*place, read.get(place, OFFSET_BEGINNING)) for place in behind]
+    return Counter(
+        (record.topic() or "", record.partition() or 0) for record in records_of(bootstrap, places)
+    )
 
 
 Choose = Callable[[int], int]

@@ -3,17 +3,14 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from app import broker
 from app.processes import Command
 from tests.e2e.shop import Shop, item, new_sku, order, until
-from tests.e2e.system import READY_S, System, started
+from tests.e2e.system import READY_S, System
 from tests.faults.crowd import Crowd, sold_again
 from tests.faults.judging import Judge
 from tests.faults.test_repeated import ORDERS, placed, some_stock, stocked
@@ -55,22 +52,12 @@ async def test_a_worker_whose_folder_was_changed_while_it_was_away_goes_on_as_if
     assert await asyncio.to_thread(healthy.stop) == 0
 
 
-@pytest.fixture
-def another(tmp_path: Path) -> Iterator[System]:
-    """Give a system of another Kafka."""
-    with (
-        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
-        started(tmp_path, kafka.bootstrap) as system,
-    ):
-        yield system
-
-
 @pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_a_worker_refuses_the_folder_of_another_kafka_and_goes_on_without_it(
-    trial: Trial, patient: System, another: System, port: int, session: aiohttp.ClientSession
+    trial: Trial, patient: System, separate: System, port: int, session: aiohttp.ClientSession
 ) -> None:
-    stranger, url = await another.worker()
+    stranger, url = await separate.worker()
     await Shop(session, url).restock(sku := new_sku(), 1)
     assert (await Shop(session, url).buy(order(item(sku))))["status"] == "COMPLETED"
     assert await asyncio.to_thread(stranger.stop) == 0
@@ -86,7 +73,7 @@ async def test_a_worker_refuses_the_folder_of_another_kafka_and_goes_on_without_
     since = time.monotonic()
     trial.hit(await asyncio.to_thread(judge.in_flight))
     (own,) = (patient.folder / "data").glob(f"worker-*-{port}")
-    (foreign,) = (another.folder / "data").iterdir()
+    (foreign,) = (separate.folder / "data").iterdir()
     shutil.rmtree(own)
     shutil.copytree(foreign, own)
 

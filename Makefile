@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo bench test faults check format
+.PHONY: help setup lock promtool demo bench test faults check format
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,12 +27,19 @@ $(VENV)/.broker: $(VENV)/.packages
 
 lock: $(VENV)/.packages ## resolve the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
-		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --extra tracing pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
-		--custom-compile-command "make lock" --extra broker --extra dev -c requirements.lock \
+		--custom-compile-command "make lock" --extra broker --extra dev --extra tracing -c requirements.lock \
 		pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade \
 		--custom-compile-command "make lock" bench/requirements.in -o bench/requirements.lock
+
+promtool: $(BIN)/promtool ## Prometheus' own check of its rules, from Debian; without it those tests are skipped
+
+$(BIN)/promtool: | $(VENV)/.packages
+	folder=$$(mktemp -d) && cd "$$folder" && apt-get download -qq prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && \
+		mv usr/bin/promtool $(CURDIR)/$@; code=$$?; rm -r "$$folder"; exit $$code
 
 demo: setup ## broker, simulator, workers and a hundred orders (ARGS=--exit ends by itself)
 	$(BIN)/python -m app demo $(ARGS)
@@ -56,7 +63,7 @@ check: setup ## format, lint, types, import contracts, deployment files, tests: 
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/yamllint --strict faust.yml compose.yaml
+	$(BIN)/yamllint --strict faust.yml compose.yaml deploy
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/python -m pytest $(ARGS)
 

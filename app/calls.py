@@ -1,21 +1,22 @@
 """Outside calls, hundreds at once, away from the stream: their answers come back into it.
 
 The intent behind each call is safe before the call starts, so a call may be dropped at any time and made
-again, with the same key, by whoever then owns its partition. A call whose outcome stays unknown goes to
-the back of the queue and is made again for as long as the intent is open. One that is refused is made
-again, too, after a while that doubles each time. While the breaker is open none is made: intents stay queued,
-and one caller tries when it is time.
+again, with the same key, by whoever then owns its partition. A call whose outcome stays unknown is made
+again for as long as the intent is open, in turn with those that are new. One that is refused is made again,
+too, after a while that doubles each time. While the breaker is open none is made: intents stay queued, and
+one caller tries when it is time.
 """
 
 import asyncio
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from app.breaker import Breaker, BreakerState
 from app.delivery.exits import die
+from app.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Calls(Generic[I, A]):
         self._pace = pace
         self._breaker = breaker
         self._naming = naming
-        self._queue: deque[tuple[int, I]] = deque()
+        self._queue = Turns[tuple[int, I]]()
         self._open: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
@@ -124,12 +125,12 @@ class Calls(Generic[I, A]):
         """Return how many intents are queued, under way or put off."""
         return len(self._open)
 
-    def _put(self, partition: int, intent: I) -> None:
-        self._queue.append((partition, intent))
+    def _put(self, partition: int, intent: I, *, again: bool = False) -> None:
+        self._queue.put((partition, intent), again=again)
         self._note_room()
 
     def _next(self) -> tuple[int, I]:
-        queued = self._queue.popleft()
+        queued = self._queue.take()
         self._note_room()
         return queued
 
@@ -147,11 +148,11 @@ class Calls(Generic[I, A]):
             partition, intent = self._next()
             try:
                 answer = await self._ask(intent)
-            except CallBarred:  # to the back: else the same one would try each time
-                self._put(partition, intent)
+            except CallBarred:  # mostly amid its attempts, so what came of the first is not known
+                self._put(partition, intent, again=True)
             except CallUnclear as error:
                 logger.warning("%s: outcome unknown, asked again: %s", self._naming.text(intent), error)
-                self._put(partition, intent)
+                self._put(partition, intent, again=True)
             except CallPutOff as error:
                 self._delay(partition, intent, error)
             else:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.e2e.shop import Shop, until
-from tests.faults.market import UNBROKEN, Market, Moment
+from tests.faults.market import Market, Moment
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
 
@@ -52,7 +52,6 @@ async def test_a_slow_provider_holds_up_no_order_for_longer_than_it_takes(market
 
 
 async def test_a_provider_that_charges_and_never_answers_has_charged_each_order_once(market: Market) -> None:
-    market.settings = UNBROKEN  # or next to nothing is charged
     market.tokens = {"tok_timeout": 1}
     await market.open(workers=2)
     async with market.shopping(CROWD):

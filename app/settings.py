@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
-from app.stages import ALL, CHOICE, chosen, group_of
+from app.stages import ALL, CHOICE, SWITCHED, chosen, group_of
 
 PREFIX = "ORDERS_"
 CONFIG_VARIABLE = "ORDERS_CONFIG"
@@ -193,8 +193,8 @@ class Settings(BaseSettings):
     @property
     def active_stages(self) -> tuple[str, ...]:
         """Return those of them that are switched on: what the others would read waits in Kafka."""
-        off = {"notifications": self.notifications.channel == "none", "transfer": not self.transfer.url}
-        return tuple(stage for stage in self.stage_names if not off.get(stage, False))
+        on = {"notifications": self.notifications.channel != "none", "transfer": bool(self.transfer.url)}
+        return tuple(stage for stage in self.stage_names if stage not in SWITCHED or on[stage])
 
     @property
     def group(self) -> str:
@@ -205,6 +205,15 @@ class Settings(BaseSettings):
     def member_id(self) -> str:
         """Return this worker's name in the group: the same after a restart, unlike any other worker's."""
         return self.worker_id or f"{socket.gethostname()}-{self.web.port}"
+
+    @property
+    def instance_id(self) -> str:
+        """Return what Kafka knows this worker by: another name where other stages are switched on.
+
+        Kafka gives a member that comes back under its name what it had, whatever topics it asks for by now.
+        """
+        switched_on = (stage for stage in SWITCHED if stage in self.active_stages)
+        return ".".join((self.member_id, *switched_on))
 
     @property
     def worker_dir(self) -> Path:

@@ -3,6 +3,9 @@
 from collections.abc import Collection
 
 STAGES = ("orders", "inventory", "payments", "analytics", "notifications", "transfer")
+SWITCHED = ("notifications", "transfer")
+"""Those of them that are off until a setting switches them on."""
+
 ALL = "all"
 SEPARATOR = ","
 GROUP = "orders"

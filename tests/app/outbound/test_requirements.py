@@ -33,6 +33,8 @@ def test_what_is_switched_on_runs_and_the_group_is_the_same() -> None:
     )
     assert on.active_stages == (*BY_DEFAULT, "notifications", "transfer")
     assert on.group == settings().group
+    assert on.worker_dir == settings().worker_dir
+    assert on.instance_id == f"{settings().instance_id}.notifications.transfer"
     require(on)
 
 

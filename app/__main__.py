@@ -11,6 +11,7 @@ from app.audit.command import audit
 from app.errors import Failure
 from app.letters.command import dead_letters
 from app.load.command import load
+from app.rebuild.command import rebuild
 from app.stages import ALL, STAGES
 
 cli = typer.Typer(
@@ -111,6 +112,7 @@ def demo(
 
 cli.command()(load)
 cli.command()(audit)
+cli.command()(rebuild)
 cli.add_typer(dead_letters, name="dead-letters")
 
 

@@ -8,6 +8,8 @@ Failure
  ├── WorkerRefused      a worker can't start                    (port, versions)
  ├── LoadRefused        a load can't be offered                 (addresses, stock, sizes)
  ├── AuditRefused       an audit can't be made                  (worker, folder, port)
+ ├── ScratchRefused     a scratch store can't be kept           (folder, disk)
+ ├── RebuildRefused     a rebuild can't be made                 (topics, workers, changelogs)
  ├── LettersRefused     dead letters can't be worked on         (ids, topics, edits)
  └── TopicsDiffer       the topics are not what a worker needs
 """
@@ -39,6 +41,14 @@ class LoadRefused(Failure):
 
 class AuditRefused(Failure):
     """Say why an audit can't be made."""
+
+
+class ScratchRefused(Failure):
+    """Say why a scratch store can't be kept."""
+
+
+class RebuildRefused(Failure):
+    """Say why states can't be rebuilt, or put back."""
 
 
 class LettersRefused(Failure):

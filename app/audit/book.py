@@ -29,9 +29,9 @@ from msgspec.structs import replace
 from app.audit.facts import Fact, Limits, Place, Status, content
 from app.audit.judge import Verdict, judge_order, judge_restock
 from app.audit.offences import Kind, Offence
-from app.audit.scratch import Scratch
 from app.audit.stock import Counters, Movement, check_stock
 from app.delivery.codec import Coder, Undecodable, decode, encode, require_home
+from app.scratch import Scratch
 from models.catalogue import MESSAGES
 from models.events import InventoryRestocked
 from models.messages import Message

@@ -19,9 +19,9 @@ from app.audit.facts import Limits
 from app.audit.metrics import Metrics, served
 from app.audit.reading import Reader
 from app.audit.report import Report, report, show
-from app.audit.scratch import Scratch
 from app.audit.tables import LOOK_AGAIN_S, LOOKS, Comparison
 from app.errors import AuditRefused
+from app.scratch import Scratch
 from app.settings import Settings
 
 CLEAN, OFFENCES = 0, 1

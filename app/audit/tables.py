@@ -21,9 +21,9 @@ from yarl import URL
 from app.audit.book import CASE, SKU, Book, Entry
 from app.audit.facts import Status
 from app.audit.offences import Kind, Offence
-from app.audit.scratch import Scratch
 from app.audit.stock import Counters
 from app.errors import AuditRefused
+from app.scratch import Scratch
 
 SUSPECT = b"w"
 TABLE = b"t"

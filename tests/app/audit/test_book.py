@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from app.audit.book import CASE, SKU, Book, Ends, Record, Totals
 from app.audit.facts import Fact, Limits, Place, Status
 from app.audit.offences import Kind, Offence
-from app.audit.scratch import Scratch
 from app.delivery.codec import encode
-from app.errors import AuditRefused
+from app.errors import ScratchRefused
+from app.scratch import Scratch
 from models.messages import Message
 from tests.app.audit.histories import LATER, AnyFact, audit, live
 from tests.models.scenario import created, deducted, moment, paid, restock
@@ -234,5 +234,5 @@ def test_the_scratch_store_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AuditRefused, match=r"--scratch .*missing: No such file or directory"):
+    with pytest.raises(ScratchRefused, match=r"--scratch .*missing: No such file or directory"):
         Scratch(tmp_path / "missing")

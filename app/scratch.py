@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from app.errors import AuditRefused
+from app.errors import ScratchRefused
 
 MIB = 1 << 20
 
@@ -36,16 +37,20 @@ READAHEAD_BYTES = 2 * MIB
 
 
 class Scratch:
-    """Keep rows in the order of their keys, in a temporary folder of its own."""
+    """Keep rows in the order of their keys, in a folder of its own below the given one.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    One that is written `once`, and only then read, is spared the sorting of what is sorted already.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, name: str = "audit", once: bool = False, keep: bool = False
+    ) -> None:
         try:
-            self._folder = TemporaryDirectory(
-                prefix="order-saga-audit-", dir=folder, ignore_cleanup_errors=True
-            )
+            self._folder = mkdtemp(prefix=f"order-saga-{name}-", dir=folder)
         except OSError as error:
-            raise AuditRefused(f"--scratch {folder}: {error.strerror}") from error
-        self._rows = Rdict(self._folder.name, _options())
+            raise ScratchRefused(f"--scratch {folder}: {error.strerror}") from error
+        self._keep = keep
+        self._rows = Rdict(self._folder, _options(once=once))
         unlogged = WriteOptions()
         unlogged.disable_wal = True  # nobody reads it after a crash
         self._rows.set_write_options(unlogged)
@@ -59,7 +64,8 @@ class Scratch:
     ) -> None:
         with suppress(Exception):  # a full disk was told of before, and all of it is deleted anyway
             self._rows.close()
-        self._folder.cleanup()
+        if not self._keep:
+            rmtree(self._folder, ignore_errors=True)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row, which can be read after the next `flush`."""
@@ -75,13 +81,13 @@ class Scratch:
         """Let all that was written be read.
 
         Raises:
-            AuditRefused: the disk does not take it.
+            ScratchRefused: the disk does not take it.
         """
         if len(self._batch):
             try:
                 self._rows.write(self._batch)
             except Exception as error:  # rocksdict has no kind of its own
-                raise AuditRefused(f"the scratch folder {self._folder.name}: {error}") from error
+                raise ScratchRefused(f"the scratch folder {self._folder}: {error}") from error
             self._batch = WriteBatch(raw_mode=True)
 
     def get(self, key: bytes) -> bytes | None:
@@ -111,12 +117,15 @@ class Scratch:
             self.flush()
 
 
-def _options() -> Options:
+def _options(*, once: bool) -> Options:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(Cache(CACHE_BYTES))
     blocks.set_cache_index_and_filter_blocks(True)
-    blocks.set_bloom_filter(FILTER_BITS, block_based=False)
     options = Options(raw_mode=True)
+    if once:
+        options.set_disable_auto_compactions(True)  # RocksDB's own signature
+    else:
+        blocks.set_bloom_filter(FILTER_BITS, block_based=False)
     options.create_if_missing(True)  # noqa: FBT003  # RocksDB's own signature
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.lz4())

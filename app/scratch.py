@@ -1,6 +1,6 @@
 """A scratch store on the disk: sorts any number of rows in bounded memory, and is gone when closed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -70,6 +70,13 @@ class Scratch:
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row, which can be read after the next `flush`."""
         self._batch.put(key, value)
+        self._flush_if_full()
+
+    def put_all(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write many rows, which can be read after the next `flush`."""
+        put = self._batch.put
+        for key, value in rows:
+            put(key, value)
         self._flush_if_full()
 
     def delete(self, key: bytes) -> None:

@@ -13,11 +13,14 @@ from models.events import InventoryDeducted, InventoryRestocked
 from models.rebuild import orders, payments, stock
 
 Pairs = Iterable[tuple[bytes, bytes]]
+Group = list[tuple[bytes, bytes]]
 
-_IS_EVENT = [kind in orders.RANK for kind in KINDS]
-_IS_SAID = [kind in orders.SAID_IN for kind in KINDS]
-_IS_WISH = [kind in payments.HEARD for kind in KINDS]
-_IS_NEWS = [kind in payments.SAID for kind in KINDS]
+_USES = [
+    tuple(kind in kinds for kinds in (orders.RANK, orders.SAID_IN, payments.HEARD, payments.SAID))
+    for kind in KINDS
+]
+"""Of each kind: whether orders hear it, orders say it, payments hear it, payments say it."""
+
 _KEYED_BY_SKU = [topic in BY_SKU for topic in TOPICS]
 
 
@@ -56,46 +59,64 @@ class HolderCase:
 def order_cases(scratch: Scratch, order_id: bytes | None = None) -> Iterator[OrderCase]:
     """Yield every order of the store, or the one, in the order of their ids."""
     rows = scratch.scan(ORDER if order_id is None else order_key(order_id))
-    for name, group in groupby(rows, lambda row: unnamed(row[0], 1)):
-        yield _order_case(name[0], name[1], group)
+    for name, start, group in _groups(rows, 1):
+        yield _order_case(name, start, group)
 
 
 def sku_cases(scratch: Scratch, sku: bytes | None = None) -> Iterator[tuple[bytes, Iterator[HolderCase]]]:
     """Yield every SKU of the store, or the one, with its holders: the SKU itself first."""
     rows = scratch.scan(STOCK if sku is None else stock_key(sku)[:-2])
-    for name, group in groupby(rows, lambda row: unnamed(row[0], 1)):
-        yield name[0], _holders(name[0], name[1], group)
+    for (name, start), group in groupby(rows, lambda row: unnamed(row[0], 1)):
+        yield name, _holder_cases(name, start, group)
 
 
-def _holders(sku: bytes, start: int, rows: Pairs) -> Iterator[HolderCase]:
-    for name, group in groupby(rows, lambda row: unnamed(row[0], start)):
-        yield _holder_case(HolderCase(sku, name[0]), name[1], group)
+def _holder_cases(sku: bytes, first: int, rows: Pairs) -> Iterator[HolderCase]:
+    for holder, start, group in _groups(rows, first):
+        yield _holder_case(HolderCase(sku, holder), start, group)
 
 
-def _order_case(order_id: bytes, start: int, rows: Pairs) -> OrderCase:
+def _groups(rows: Pairs, first: int) -> Iterator[tuple[bytes, int, Group]]:
+    """Yield rows that belong together: the name that begins at `first`, where it ends, and its rows."""
+    prefix, start, group = b"", 0, Group()
+    for row in rows:
+        if not row[0].startswith(prefix) or not group:
+            if group:
+                yield prefix[first + 2 :], start, group
+            start = unnamed(row[0], first)[1]
+            prefix, group = row[0][:start], []
+        group.append(row)
+    if group:
+        yield prefix[first + 2 :], start, group
+
+
+def _order_case(order_id: bytes, start: int, rows: Group) -> OrderCase:
     case = OrderCase(order_id)
+    stop = start + 8
     for key, raw in rows:
         if key.startswith(LAST, start):
-            case.rows[key[start + 8 :]] = raw
+            case.rows[key[stop:]] = raw
             continue
-        number = key[start + 8]
+        number = key[stop]
+        # The key of what is keyed by SKU is not here; that it is its message's was seen with its SKU.
+        owner = names_of(raw).sku.encode() if _KEYED_BY_SKU[number] else order_id
         try:
-            message = _decoded(number, order_id, key, start, raw)
+            message = decode(TOPICS[number], owner, raw, int.from_bytes(key[start:stop], "big"))
         except Undecodable:  # the stages put it aside as well
             case.unreadable += 1
             continue
-        if _IS_EVENT[number]:
+        is_event, is_said, is_wish, is_news = _USES[number]
+        if is_event:
             case.events.append(message)
-        if _IS_SAID[number]:
+        if is_said:
             case.said.append(message)
-        if _IS_WISH[number]:
+        if is_wish:
             case.wishes.append(message)
-        if _IS_NEWS[number]:
+        if is_news:
             case.news.append(message)
     return case
 
 
-def _holder_case(case: HolderCase, start: int, rows: Pairs) -> HolderCase:
+def _holder_case(case: HolderCase, start: int, rows: Group) -> HolderCase:
     for key, raw in rows:
         if key.startswith(LAST, start):
             case.rows[key[start + 8 :]] = raw
@@ -103,7 +124,7 @@ def _holder_case(case: HolderCase, start: int, rows: Pairs) -> HolderCase:
         number = key[start + 8]
         owner = case.sku if _KEYED_BY_SKU[number] else case.holder
         try:
-            message = decode(TOPICS[number], owner, raw, int.from_bytes(key[start : start + 8], "big"))
+            message: Any = decode(TOPICS[number], owner, raw, int.from_bytes(key[start : start + 8], "big"))
         except Undecodable:
             continue
         if isinstance(message, InventoryDeducted):
@@ -111,12 +132,5 @@ def _holder_case(case: HolderCase, start: int, rows: Pairs) -> HolderCase:
         elif isinstance(message, InventoryRestocked):
             case.restocked = case.restocked or message
         else:
-            case.asked.append(message)  # type: ignore[arg-type]  # nothing else is put here
+            case.asked.append(message)
     return case
-
-
-def _decoded(number: int, order_id: bytes, key: bytes, start: int, raw: bytes) -> Any:
-    owner = order_id
-    if _KEYED_BY_SKU[number]:  # its key is not here; that it is its message's was seen with its SKU
-        owner = names_of(raw).sku.encode()
-    return decode(TOPICS[number], owner, raw, int.from_bytes(key[start : start + 8], "big"))

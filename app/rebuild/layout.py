@@ -103,7 +103,7 @@ def unnamed(key: bytes, start: int) -> tuple[bytes, int]:
 
 def order_key(order_id: bytes) -> bytes:
     """Return how the keys of all about an order begin."""
-    return ORDER + named(order_id)
+    return b"o%b%b" % (len(order_id).to_bytes(2, "big"), order_id)
 
 
 def stock_key(sku: bytes, holder: bytes = b"") -> bytes:

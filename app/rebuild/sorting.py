@@ -1,7 +1,7 @@
 """Records into the scratch store: each to the order, and to the SKU and its holder, that it is about."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from confluent_kafka import Message
 from msgspec import MsgspecError
@@ -48,9 +48,6 @@ class Sorting:
         self._mail = mail
         self._until = _FOR_EVER if plan.until_ms is None else plan.until_ms
         self._buried = set[tuple[str, int, int]]()
-        self._takes: Mapping[str, Callable[[bytes, bytes, bytes], None]] = {
-            topic: self._take_by_sku if topic in BY_SKU else self._take_by_order for topic in NUMBERS
-        }
         self.records = 0
         self.unreadable = 0
 
@@ -67,21 +64,25 @@ class Sorting:
 
     def take(self, records: list[Message]) -> None:
         """Take in records of the topics of messages."""
-        committed = self._plan.committed
+        committed, until, buried = self._plan.committed, self._until, self._buried
+        rows: list[tuple[bytes, bytes]] = []
         for record in records:
             topic, partition, offset = record.topic() or "", record.partition() or 0, record.offset() or 0
-            key, value, (_, timestamp) = record.key() or b"", record.value() or b"", record.timestamp()
-            if timestamp > self._until or (self._buried and (topic, partition, offset) in self._buried):
+            key, value, timestamp = record.key() or b"", record.value() or b"", record.timestamp()[1]
+            if timestamp > until or (buried and (topic, partition, offset) in buried):
                 continue
             self.records += 1
-            stage = READERS.get(topic)
+            number, stage, take = _topics[topic]
             if stage is not None and offset >= committed.get((topic, partition), 0):
-                self._note_in_flight(stage, key)
-            place = PLACE.pack(timestamp, NUMBERS[topic], partition, offset)
-            try:
-                self._takes[topic](key, place, value)
-            except (MsgspecError, UnicodeDecodeError):  # the stages put it aside as well
-                self.unreadable += 1
+                rows.append((_in_flight(stage, key), b""))
+            place = _pack(timestamp, number, partition, offset)
+            rows.append((order_key(key) + place, value))
+            if take is not None:
+                try:
+                    rows[-1:] = take(self, key, place, value)
+                except (MsgspecError, UnicodeDecodeError):  # the stages put it aside as well
+                    self.unreadable += 1
+        self._scratch.put_all(rows)
 
     def take_live(self, records: list[Message]) -> None:
         """Take in rows of changelogs, of which the last of each key stays."""
@@ -97,35 +98,46 @@ class Sorting:
             else:
                 self._scratch.put(row, value)
 
-    def _take_by_order(self, key: bytes, place: bytes, value: bytes) -> None:
-        self._scratch.put(order_key(key) + place, value)
-        if KINDS_SPREAD[place[8]]:
-            sku = names_of(value).sku.encode()
-            self._put(sku, stock_key(sku, key) + place, value)
+    def take_reserved(self, key: bytes, place: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+        """Return where a record belongs that is about an order, and needed with its SKU as well."""
+        sku = names_of(value).sku.encode()
+        return [(order_key(key) + place, value), *self._mine(sku, stock_key(sku, key) + place, value)]
 
-    def _take_by_sku(self, key: bytes, place: bytes, value: bytes) -> None:
+    def take_by_sku(self, key: bytes, place: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+        """Return where a record belongs that is about a SKU, and perhaps needed with its order as well."""
         number = place[8]
         if number == REQUESTED:
-            return
+            return []
         names = names_of(value)
         holder = (names.event_id if number == RESTOCKED else names.order_id).encode()
-        self._scratch.put(stock_key(key, holder) + place, value)
-        if KINDS_RETOLD[number]:
-            self._put(holder, order_key(holder) + place, value)
+        row = (stock_key(key, holder) + place, value)
+        return [row, *self._mine(holder, order_key(holder) + place, value)] if IS_RETOLD[number] else [row]
 
-    def _put(self, owner: bytes, key: bytes, value: bytes) -> None:
-        """Put a row where the owner's partition is seen to."""
+    def _mine(self, owner: bytes, key: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+        """Return a row if this process sees to its owner's partition; else leave it to the one that does."""
         job = self._plan.job_of(owner)
         if job == self._job:
-            self._scratch.put(key, value)
-        else:
-            self._mail.leave(job, key, value)
-
-    def _note_in_flight(self, stage: str, key: bytes) -> None:
-        about = stock_key(key) if stage == "inventory" else order_key(key)
-        self._scratch.put(about + LAST + IN_FLIGHT[stage], b"")
+            return [(key, value)]
+        self._mail.leave(job, key, value)
+        return []
 
 
-KINDS_SPREAD = [topic in SPREAD for topic in NUMBERS]
-KINDS_RETOLD = [topic in RETOLD for topic in NUMBERS]
+def _in_flight(stage: str, key: bytes) -> bytes:
+    return (stock_key(key) if stage == "inventory" else order_key(key)) + LAST + IN_FLIGHT[stage]
+
+
+Take = Callable[[Sorting, bytes, bytes, bytes], list[tuple[bytes, bytes]]]
+
+IS_RETOLD = [topic in RETOLD for topic in NUMBERS]
 REQUESTED, RESTOCKED = NUMBERS[RequestInventory.type], NUMBERS[InventoryRestocked.type]
+
+
+def _take_of(topic: str) -> Take | None:
+    """Return what a record of the topic takes, None for one that goes with its key alone."""
+    if topic in BY_SKU:
+        return Sorting.take_by_sku
+    return Sorting.take_reserved if topic in SPREAD else None
+
+
+_topics = {topic: (number, READERS.get(topic), _take_of(topic)) for topic, number in NUMBERS.items()}
+_pack = PLACE.pack

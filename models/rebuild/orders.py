@@ -76,9 +76,11 @@ class Rebuilt(NamedTuple):
 
 def rebuild(events: Sequence[OrderEvent], said: Sequence[Message]) -> Rebuilt:
     """Return the order that these events make, of which it has said this; both in the log's order."""
-    words = _words(said)
-    story = Story()
-    for event in sorted(events, key=rank):
+    order, entered = _fold(events)
+    if _is_plain(entered, said):
+        return Rebuilt(order, Ground.LOGGED)
+    words, story = _words(said), Story()
+    for event in events:
         story = _step(story, event)
     if _is_told(story, words) and not _unsaid(story, words):
         return Rebuilt(story.order, Ground.LOGGED)
@@ -114,6 +116,33 @@ def may_be(order: Order, events: Sequence[OrderEvent], said: Sequence[Message]) 
 def rank(event: Message) -> tuple[datetime, int]:
     """Return where an event stands in the log's order."""
     return event.at, RANK[type(event)]
+
+
+def _fold(events: Sequence[OrderEvent]) -> tuple[Order | None, dict[OrderStatus, tuple[str, datetime]]]:
+    """Return the order in the log's order of its events, and how it entered each status."""
+    order, entered = None, dict[OrderStatus, tuple[str, datetime]]()
+    for event in events:
+        before, order = order, evolve(order, event)
+        if order is not None and (before is None or order.status is not before.status):
+            entered[order.status] = order.entered_by, order.entered_at
+    return order, entered
+
+
+def _is_plain(entered: Mapping[OrderStatus, tuple[str, datetime]], said: Sequence[Message]) -> bool:
+    """Tell whether each status but the first has said one thing, and nothing else was said.
+
+    So it is with nearly every order that is completed, and is found out at a tenth of the cost.
+    """
+    if len(said) != len(entered) - 1:
+        return False
+    for message in said:
+        status = _ONLY_IN.get(type(message))
+        if status is None or entered.get(status) != (message.causation_id, message.occurred_at):
+            return False
+    return True
+
+
+_ONLY_IN = {RequestPayment: OrderStatus.INVENTORY_DEDUCTED, OrderCompleted: OrderStatus.COMPLETED}
 
 
 def _passes(story: Story, event: OrderEvent, counted: Sequence[tuple[str, datetime]]) -> bool:

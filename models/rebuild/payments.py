@@ -55,6 +55,8 @@ class Rebuilt(NamedTuple):
 
 def rebuild(wishes: Sequence[Wish], news: Sequence[News]) -> Rebuilt:
     """Return the payment that was asked this and has said that; both in the log's order."""
+    if len(wishes) == len(news) == 1 and (plain := _plain(wishes[0], news[0])) is not None:
+        return Rebuilt(plain, explained=True)
     states = frozenset(map(_state_of, news))
     logs = _logs(wishes, news)
     story = Story()
@@ -86,6 +88,15 @@ def may_be(payment: Payment, wishes: Sequence[Wish], news: Sequence[News]) -> bo
 
 def _search(logs: Sequence[Sequence[Told]], fits: Callable[[Story], bool]) -> Story | None:
     return interleave(logs, Story(), Means(_step, fits, _rank))
+
+
+def _plain(wish: Wish, news: News) -> Payment | None:
+    """Return the payment of one request and one answer, None where it is not as simple as that."""
+    answer = _answer(news)
+    if not isinstance(wish, RequestPayment) or answer is None or news.causation_id != wish.event_id:
+        return None
+    payment = evolve(evolve(None, wish), answer)
+    return None if payment is None or payment.open else payment
 
 
 def _logs(wishes: Sequence[Wish], news: Sequence[News]) -> list[list[Told]]:

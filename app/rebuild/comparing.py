@@ -14,6 +14,7 @@ requests of different orders were taken in, which nobody says; `requests_read_at
 requests that changed nothing.
 """
 
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from msgspec import to_builtins
@@ -95,13 +96,16 @@ def compare_item(item: StockItem, live: StockItem | None, outcome: Outcome) -> N
             outcome.differs("inventory", item.sku, name, getattr(item, name), getattr(live, name))
 
 
-def compare_hold(case: HolderCase, item: StockItem | None, outcome: Outcome) -> None:
-    """Note in what a holder's live row differs from the one that was made anew; `item` are live counters."""
+def compare_hold(case: HolderCase, item: StockItem | None, remember: timedelta, outcome: Outcome) -> None:
+    """Note in what a holder's live row differs from the one that was made anew.
+
+    `item` are the live counters, `remember` for how long restocks are recognised.
+    """
     line, raw = case.line, case.rows.get(Tag.HOLD)
     name = f"{case.sku.decode(errors='replace')}/{case.holder.decode(errors='replace')}"
     live = None if raw is None else _decoded(HOLD, raw)
     if line is None or live is None:
-        is_forgotten = line is not None and raw is None and _is_forgotten(line.hold, item)
+        is_forgotten = line is not None and raw is None and _is_forgotten(line.hold, item, remember)
         if (line is not None or raw is not None) and not is_forgotten:
             outcome.differs("inventory", name, "row", ROW if line else NOTHING, ROW if raw else NOTHING)
         return
@@ -118,8 +122,8 @@ def _fields(hold: Hold) -> tuple[str, ...]:
     return ("status", "quantity", "at", "causation_id") if is_sure else ("status", "quantity")
 
 
-def _is_forgotten(hold: Hold, item: StockItem | None) -> bool:
-    return item is not None and is_forgettable(hold.status, hold.at, item)
+def _is_forgotten(hold: Hold, item: StockItem | None, remember: timedelta) -> bool:
+    return item is not None and is_forgettable(hold.status, hold.at, item, remember)
 
 
 def _tell_apart(table: str, name: str, rebuilt: Any, live: Any, outcome: Outcome) -> None:

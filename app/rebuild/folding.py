@@ -53,6 +53,7 @@ class Folding:
         self._tick = tick
         self._put = put
         self._compares = bool(plan.live)
+        self._remember = plan.remember_restocks
 
     def fold(self) -> None:
         """Make anew all that was asked for."""
@@ -104,7 +105,7 @@ class Folding:
             if (line := case.line) is not None:
                 item = stock.count(item, line)
             if self._compares and not in_flight:
-                compare_hold(case, live, self._outcome)
+                compare_hold(case, live, self._remember, self._outcome)
         self._outcome.count_stock(item)
         if self._compares and in_flight:
             self._outcome.left_out["SKUs"] += 1
@@ -119,9 +120,10 @@ class Folding:
         for _, cases in sku_cases(self._scratch, sku):
             for case in cases:
                 line = case.line if case.holder else None
-                if line is not None and not is_forgettable(line.hold.status, line.hold.at, item):
+                hold = None if line is None else line.hold
+                if hold and not is_forgettable(hold.status, hold.at, item, self._remember):
                     key = HOLD_ROW + sku + b"/" + case.holder
-                    yield key, HOLD.encode(stock.with_counters(line.hold, item))
+                    yield key, HOLD.encode(stock.with_counters(hold, item))
         yield ITEM_ROW + sku, ITEM.encode(item)
 
 

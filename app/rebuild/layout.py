@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from app.stages import STAGES
 from app.topics import changelog_of
 from models.commands import (
     RequestInventory,
@@ -62,7 +61,10 @@ READERS: Mapping[str, str] = MappingProxyType(
 )
 """Which stage works on the records of a topic; the rest is for others."""
 
-CHANGELOGS: Mapping[str, str] = MappingProxyType({changelog_of(table): table for table in STAGES})
+TABLES = ("orders", "inventory", "payments")
+"""What is made anew."""
+
+CHANGELOGS: Mapping[str, str] = MappingProxyType({changelog_of(table): table for table in TABLES})
 
 ORDER, STOCK = b"o", b"s"
 LAST = b"\xff" * 8

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from app.partitions import partition_of
 from app.rebuild.reading import Place, Span, Spans
 from app.settings import Settings
+from models.idempotency import needed
+from models.stock import REMEMBER_RESTOCKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,11 @@ class Plan:
     write: str | None = None
     keep: bool = False
     at_most: int = 20
+
+    @property
+    def remember_restocks(self) -> timedelta:
+        """Return for how long the workers recognise restocks."""
+        return max(REMEMBER_RESTOCKS, needed(timedelta(seconds=self.settings.web.idempotency_s)))
 
     def mine(self, job: int) -> frozenset[int]:
         """Return the partitions that a process sees to."""

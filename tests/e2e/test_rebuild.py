@@ -21,7 +21,7 @@ async def rebuild(system: System, folder: Path, *arguments: str) -> tuple[int | 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "app", "rebuild", "--json", str(file), "--scratch", str(folder), *arguments),
-        env={"ORDERS_BROKER": system.bootstrap, "COLUMNS": "200"},
+        env={"ORDERS_BROKER": system.bootstrap, "COLUMNS": "200", **system.settings},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

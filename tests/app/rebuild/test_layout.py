@@ -18,13 +18,13 @@ from app.rebuild.layout import (
     PAYMENTS_OPEN,
     PAYMENTS_ROW,
     READERS,
+    TABLES,
     Tag,
     order_key,
     row_key,
     stock_key,
     unnamed,
 )
-from app.stages import STAGES
 from models.catalogue import MESSAGES
 from models.events import AnalyticsEvent, NotificationEvent
 from tables import inventory, orders, payments
@@ -46,11 +46,10 @@ def test_rows_are_called_as_the_tables_call_them() -> None:
 
 
 def test_what_a_stage_reads_is_what_its_agent_is_given() -> None:
-    for stage in STAGES:
+    for stage in TABLES:
         import_module(f"agents.{stage}")
-    inputs = delivery.inputs()
-    read = {topic: CHANGELOGS[changelog] for changelog, topics in inputs.items() for topic in topics}
-    assert read == READERS
+    inputs = {CHANGELOGS[name]: topics for name, topics in delivery.inputs().items() if name in CHANGELOGS}
+    assert {topic: stage for stage, topics in inputs.items() for topic in topics} == READERS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""A table that was lost altogether is put back from the topics, as the runbook says, and all goes on."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app import broker
+from tests.e2e.shop import Shop, item, new_sku, order
+from tests.e2e.system import System, free_port, started
+from tests.e2e.test_audit import audit
+from tests.e2e.test_rebuild import all_kinds, rebuild
+from tests.faults.test_emptied import make_anew
+
+PATIENCE_S = 40
+REFUSED = 2
+MANY = 6
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> Iterator[System]:
+    """Give a system of the test's own: its topics are deleted."""
+    with (
+        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
+        started(tmp_path, kafka.bootstrap) as system,
+    ):
+        system.settings["ORDERS_KAFKA__SESSION_TIMEOUT_MS"] = "6000"
+        yield system
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "orders",
+        pytest.param("inventory", marks=pytest.mark.full),
+        pytest.param("payments", marks=pytest.mark.full),
+    ],
+)
+async def test_a_table_that_was_lost_is_put_back_and_all_orders_settle(
+    lost: System, session: aiohttp.ClientSession, tmp_path: Path, table: str
+) -> None:
+    port, sku, folder = free_port(), new_sku(), tmp_path / "scratch"
+    folder.mkdir()
+    worker, url = await lost.worker(port)
+    shop = Shop(session, url)
+    settled = await all_kinds(shop)
+    before = [await shop.get(f"/orders/{order_id}") for order_id in settled]
+    await shop.restock(sku, 2 * MANY)
+    tokens = ("tok_ok", "tok_slow", "tok_declined") * MANY
+    under_way = [await shop.place(order(item(sku), token=token)) for token in tokens]
+    assert await asyncio.to_thread(worker.stop) == 0
+
+    await asyncio.to_thread(make_anew, lost, f"{table}-changelog")
+    await put_back(lost, folder, table)
+    code, found, out = await rebuild(lost, folder)
+    assert (code, found["differences"]) == (0, []), out
+    code, _, out = await rebuild(lost, folder, "--write", table)
+    assert (code, "is not empty" in out) == (REFUSED, True), out
+    shutil.rmtree(lost.folder / "data")
+    await lost.worker(port)
+
+    ends = await asyncio.gather(*map(shop.settled, under_way))
+    assert {one["status"] for one in ends} == {"COMPLETED", "CANCELLED"}
+    assert [await shop.get(f"/orders/{order_id}") for order_id in settled] == before
+    stock: dict[str, Any] = await shop.stock(sku, lambda known: known["reserved"] == 0)
+    assert stock["restocked"] == stock["available"] + stock["sold"] == 2 * MANY
+    code, judged, out = await audit(lost.bootstrap, tmp_path, "--worker", url)
+    assert (code, judged["offenders"]) == (0, []), out
+
+
+async def put_back(system: System, folder: Path, table: str) -> None:
+    """Write the table, as soon as Kafka has forgotten the workers."""
+    code, found, out = await rebuild(system, folder, "--write", table)
+    async with asyncio.timeout(PATIENCE_S):
+        while "workers are running" in out:
+            assert code == REFUSED
+            await asyncio.sleep(1)
+            code, found, out = await rebuild(system, folder, "--write", table)
+    assert code == 0, out
+    assert found["written"] > 0

@@ -26,6 +26,7 @@ from app.rebuild.outcome import Outcome
 from models.order import Order
 from models.payment import Payment
 from models.rebuild import orders, payments
+from models.rebuild.stock import Line
 from models.stock import STAYING, Hold, HoldStatus, StockItem, is_forgettable
 
 ORDER, PAYMENT, ITEM, HOLD = Coder(Order), Coder(Payment), Coder(StockItem), Coder(Hold)
@@ -96,12 +97,14 @@ def compare_item(item: StockItem, live: StockItem | None, outcome: Outcome) -> N
             outcome.differs("inventory", item.sku, name, getattr(item, name), getattr(live, name))
 
 
-def compare_hold(case: HolderCase, item: StockItem | None, remember: timedelta, outcome: Outcome) -> None:
+def compare_hold(
+    case: HolderCase, line: Line | None, item: StockItem | None, remember: timedelta, outcome: Outcome
+) -> None:
     """Note in what a holder's live row differs from the one that was made anew.
 
-    `item` are the live counters, `remember` for how long restocks are recognised.
+    `line` is the latter, `item` are the live counters, `remember` for how long restocks are recognised.
     """
-    line, raw = case.line, case.rows.get(Tag.HOLD)
+    raw = case.rows.get(Tag.HOLD)
     name = f"{case.sku.decode(errors='replace')}/{case.holder.decode(errors='replace')}"
     live = None if raw is None else _decoded(HOLD, raw)
     if line is None or live is None:

@@ -96,16 +96,17 @@ class Folding:
     # Stock
 
     def _fold_sku(self, sku: bytes, cases: Iterator[HolderCase]) -> None:
-        item, live, in_flight = StockItem(sku=sku.decode(errors="replace")), None, False
+        tally, live, in_flight = stock.Tally(sku.decode(errors="replace")), None, False
         for case in cases:
             self._tick(len(case.asked) + 1)
             if not case.holder:
                 live, in_flight = live_item(case), Tag.STOCK_IN_FLIGHT in case.rows
                 continue
             if (line := case.line) is not None:
-                item = stock.count(item, line)
+                tally.add(line)
             if self._compares and not in_flight:
-                compare_hold(case, live, self._remember, self._outcome)
+                compare_hold(case, line, live, self._remember, self._outcome)
+        item = tally.item
         self._outcome.count_stock(item)
         if self._compares and in_flight:
             self._outcome.left_out["SKUs"] += 1

@@ -1,5 +1,6 @@
 """One process of a rebuild: sorts its partitions into a store of its own, and makes them anew."""
 
+import gc
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from app.scratch import Scratch
 from app.topics import changelog_of
 
 TICKS = 2_000
+GARBAGE = 100_000
+"""How many objects are made between two looks for cycles: an order makes many, and none is in a cycle."""
 
 
 class Stopped(Exception):  # noqa: N818  # no fault: somebody has pressed Ctrl-C
@@ -41,6 +44,8 @@ def work(plan: Plan, job: int, shared: Shared, answer: "Connection[Any, Any]") -
     """Do one process's share, and answer with its outcome, or with the failure that kept it from one."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     try:
         answer.send(Part(plan, job, shared).run())
     except (Stopped, BrokenBarrierError):

@@ -22,6 +22,10 @@ STATUS_OF = {
     RequestInventoryReturn: HoldStatus.RETURNED,
 }
 
+_RANK = {kind: rank for rank, kind in enumerate(STATUS_OF)}
+_UNKNOWN = StockItem(sku="")
+"""The counters beside a row: `with_counters` puts them in where it is written."""
+
 
 class Line(NamedTuple):
     """Be what one holder has to do with a SKU, and by how much it changed the counters how often."""
@@ -34,23 +38,58 @@ class Line(NamedTuple):
     asked_at: datetime | None = None
 
 
+class Tally:
+    """Add up the lines of one SKU."""
+
+    def __init__(self, sku: str) -> None:
+        self._sku = sku
+        self._reserved = self._sold = self._restocked = self._changes = 0
+        self._requests_read_at: datetime | None = None
+        self._restocks_read_at: datetime | None = None
+
+    def add(self, line: Line) -> None:
+        """Count one more line."""
+        self._reserved += line.reserved
+        self._sold += line.sold
+        self._restocked += line.restocked
+        self._changes += line.changes
+        if line.asked_at is not None:
+            self._requests_read_at = max(self._requests_read_at or line.asked_at, line.asked_at)
+        if line.restocked:
+            self._restocks_read_at = max(self._restocks_read_at or line.hold.at, line.hold.at)
+
+    @property
+    def item(self) -> StockItem:
+        """Return the counters so far."""
+        return StockItem(
+            sku=self._sku,
+            available=self._restocked - self._reserved - self._sold,
+            reserved=self._reserved,
+            sold=self._sold,
+            restocked=self._restocked,
+            sequence=self._changes,
+            requests_read_at=self._requests_read_at,
+            restocks_read_at=self._restocks_read_at,
+        )
+
+
 def keep_line(deducted: InventoryDeducted | None, asked: Sequence[Settling]) -> Line | None:
     """Return an order's line of a SKU, from the first answer that reserved it and what was asked since."""
-    hold = None if deducted is None else _reserved(deducted)
-    changes = 0 if hold is None else 1
-    for status in (HoldStatus.RELEASED, HoldStatus.SOLD, HoldStatus.RETURNED):
-        first = next((each for each in asked if STATUS_OF[type(each)] is status), None)
-        if first is None or not _counts(None if hold is None else hold.status, status):
-            continue
-        changes += deducted is not None
-        hold = _settled(first, status)
-    if hold is None:
+    status, by, changes = None, None, 0
+    if deducted is not None:
+        status, changes = HoldStatus.RESERVED, 1
+    for each in sorted(asked, key=_rank) if len(asked) > 1 else asked:
+        after = STATUS_OF[type(each)]
+        if _counts(status, after):
+            status, by = after, each
+            changes += deducted is not None
+    if status is None:
         return None
     held = 0 if deducted is None else deducted.quantity
     return Line(
-        hold=hold,
-        reserved=held if hold.status is HoldStatus.RESERVED else 0,
-        sold=held if hold.status is HoldStatus.SOLD else 0,
+        hold=_row(deducted, by, status),
+        reserved=held if status is HoldStatus.RESERVED else 0,
+        sold=held if status is HoldStatus.SOLD else 0,
         restocked=0,
         changes=changes,
         asked_at=None if deducted is None else deducted.occurred_at,
@@ -66,23 +105,9 @@ def restock_line(restocked: InventoryRestocked) -> Line:
         status=HoldStatus.RESTOCKED,
         at=restocked.at,
         causation_id=restocked.event_id,
-        counters=StockItem(sku=restocked.sku),
+        counters=_UNKNOWN,
     )
     return Line(hold=hold, reserved=0, sold=0, restocked=restocked.quantity, changes=1)
-
-
-def count(item: StockItem, line: Line) -> StockItem:
-    """Return the counters with one more line in them."""
-    return StockItem(
-        sku=item.sku,
-        available=item.available + line.restocked - line.reserved - line.sold,
-        reserved=item.reserved + line.reserved,
-        sold=item.sold + line.sold,
-        restocked=item.restocked + line.restocked,
-        sequence=item.sequence + line.changes,
-        requests_read_at=_later(item.requests_read_at, line.asked_at),
-        restocks_read_at=_later(item.restocks_read_at, line.hold.at if line.restocked else None),
-    )
 
 
 def with_counters(hold: Hold, item: StockItem) -> Hold:
@@ -93,9 +118,9 @@ def with_counters(hold: Hold, item: StockItem) -> Hold:
     return replace(hold, counters=item)
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """Return the later of two times, where there are any."""
-    return max((at for at in (one, other) if at is not None), default=None)
+def _rank(asked: Settling) -> int:
+    """Return which of several requests is looked at first: a return follows the sale that it undoes."""
+    return _RANK[type(asked)]
 
 
 def _counts(before: HoldStatus | None, after: HoldStatus) -> bool:
@@ -107,25 +132,14 @@ def _counts(before: HoldStatus | None, after: HoldStatus) -> bool:
     return before is HoldStatus.RESERVED
 
 
-def _reserved(deducted: InventoryDeducted) -> Hold:
+def _row(deducted: InventoryDeducted | None, by: Settling | None, status: HoldStatus) -> Hold:
+    """Return the row as the last of them left it."""
+    if by is not None:
+        sku, holder, quantity, at, cause = by.sku, by.order_id, by.quantity, by.at, by.event_id
+    else:
+        assert deducted is not None, "a row has come about by nothing"
+        sku, holder, quantity = deducted.sku, deducted.order_id, deducted.quantity
+        at, cause = deducted.occurred_at, deducted.causation_id
     return Hold(
-        sku=deducted.sku,
-        holder=deducted.order_id,
-        quantity=deducted.quantity,
-        status=HoldStatus.RESERVED,
-        at=deducted.occurred_at,
-        causation_id=deducted.causation_id,
-        counters=StockItem(sku=deducted.sku),
-    )
-
-
-def _settled(asked: Settling, status: HoldStatus) -> Hold:
-    return Hold(
-        sku=asked.sku,
-        holder=asked.order_id,
-        quantity=asked.quantity,
-        status=status,
-        at=asked.at,
-        causation_id=asked.event_id,
-        counters=StockItem(sku=asked.sku),
+        sku=sku, holder=holder, quantity=quantity, status=status, at=at, causation_id=cause, counters=_UNKNOWN
     )

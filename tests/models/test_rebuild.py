@@ -10,7 +10,7 @@ import pytest
 from models.events import InventoryDeducted, InventoryRestocked
 from models.messages import Message
 from models.rebuild import orders, payments, stock
-from models.stock import HoldStatus, StockItem
+from models.stock import HoldStatus
 from tests.models.test_saga_machine import Life
 from tests.models.world import ORDERS_HEAR, World
 
@@ -58,7 +58,7 @@ def check_stock(world: World) -> None:
             each for each in chain.from_iterable(world.logs.values()) if getattr(each, "sku", "") == sku
         ]
         records.sort(key=lambda each: each.at)
-        item, rows = StockItem(sku=sku), {}
+        tally, rows = stock.Tally(sku), {}
         cases = defaultdict[str, list[Any]](list)
         for each in records:
             if isinstance(each, InventoryRestocked):
@@ -74,7 +74,8 @@ def check_stock(world: World) -> None:
                 line = stock.keep_line(reserved, of(stock.STATUS_OF, facts))
             if line is not None:
                 rows[holder] = line.hold
-                item = stock.count(item, line)
+                tally.add(line)
+        item = tally.item
         counts = (item.available, item.reserved, item.sold, item.restocked)
         assert counts == shelf.counts, sku
         for holder, hold in shelf.holds.items():

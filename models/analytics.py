@@ -10,7 +10,6 @@ HdrHistogram: what is read from them is at most 1/32 too high.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from typing import NamedTuple, TypeVar
 
 from msgspec import field
@@ -115,10 +114,10 @@ def merge(minutes: Iterable[Minute]) -> Minute:
 
 def percentile(times: Mapping[int, int], share: float) -> int | None:
     """Return how many milliseconds this share of them took at most, rounded up; None where there are none."""
-    rank = ceil(share * sum(times.values()))
+    left = share * sum(times.values())
     for bucket, many in sorted(times.items()):
-        rank -= many
-        if rank <= 0:
+        left -= many
+        if left <= 0:
             return highest_in(bucket)
     return None
 

@@ -55,7 +55,7 @@ async def audit(bootstrap: str, folder: Path, *arguments: str) -> tuple[int | No
 
 def publish(bootstrap: str, messages: Sequence[Message]) -> None:
     """Put messages on their topics, one after the other, so that the broker dates them in this order."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "partitioner": "murmur2_random"})
     for message in messages:
         producer.produce(message.type, encode(message), message.key)
         assert producer.flush(DEADLINE_S) == 0

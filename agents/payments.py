@@ -10,6 +10,7 @@ from app.gateway import HttpGateway
 from app.main import app, delivery
 from app.partitions import partition_of
 from app.settings import current
+from app.tracing.following import followed
 from models import commands
 from models.payment import Answer, Payment, PaymentStatus, RefundDelayed, Reminder, evolve, respond
 from tables.payments import find_open, find_untold, load_payment, save_payment, state
@@ -41,7 +42,9 @@ naming = Naming[Payment](
     key=lambda payment: f"{payment.status} {payment.order_id}",  # its hash is quicker than a pair's
     text=lambda payment: f"payment of order {payment.order_id}",
 )
-calls = Calls(ask, partial(delivery.answer, "payments"), pace, providers.payment, naming)
+calls = Calls(
+    followed("payments", ask), partial(delivery.answer, "payments"), pace, providers.payment, naming
+)
 metrics.PAYMENTS_OPEN.set_function(lambda: calls.in_flight)
 
 

@@ -13,8 +13,9 @@ from yarl import URL
 
 from app.breaker import Breaker, BreakerOpen
 from app.calls import CallBarred, CallRefused, CallUnclear
-from app.http_client import CallFailed, HttpClient, Reply
+from app.http_client import CallFailed, Reply
 from app.settings import PaymentSettings
+from app.tracing.following import client_kind
 from models.payment import Charged, Declined, Payment, Refunded
 
 KEY_HEADER = "Idempotency-Key"
@@ -77,7 +78,7 @@ class HttpGateway:
         self._url = URL(settings.url)
         self._doubtful: set[str] = set()  # keys of requests that were sent, and had no clear answer yet
         self._paths = {name: (self._url / name).raw_path for name in ("charges", "refunds")}
-        self._client = HttpClient(
+        self._client = client_kind()(
             self._url, limit=settings.max_in_flight, timeout_s=settings.timeout_ms / 1_000
         )
 

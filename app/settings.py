@@ -160,6 +160,13 @@ class DeliverySettings(_Group):
     drain_timeout_ms: Milliseconds = 8_000
 
 
+class TracingSettings(_Group):
+    """Whom to tell of spans, and of how many orders."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/.*)?)?$")] = ""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
 class Settings(BaseSettings):
     """Every operator setting; `faust.yml` explains each."""
 
@@ -184,6 +191,7 @@ class Settings(BaseSettings):
     transfer: TransferSettings = TransferSettings()
     kafka: KafkaSettings = KafkaSettings()
     delivery: DeliverySettings = DeliverySettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def stage_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import IO
 import faust
 from faust import streams
 
-from app import folders, logs, outbound, runtime, topics
+from app import folders, logs, outbound, runtime, topics, tracing
 from app.errors import WorkerRefused
 from app.settings import Settings, current
 
@@ -48,6 +48,7 @@ def run() -> None:
     folder = _own_folder(settings)
     topics.require(settings)
     logs.set_up(settings)
+    tracing.set_up(settings)
     runtime.choose_loop()
     from app.main import app  # noqa: PLC0415  # the app is made of the settings checked above
 

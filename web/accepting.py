@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
+from app import tracing
 from app.delivery.codec import encode
 from app.delivery.producer import BatchProducer, Place, Record, Unacknowledged
 from app.partitions import partition_of
@@ -38,6 +39,7 @@ class Acceptance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._traces = tracing.current()
         self._waiting: Group = defaultdict(list)
         self._under_way: set[asyncio.Task[None]] = set()
         self._dispatch: asyncio.Task[None] | None = None
@@ -52,7 +54,10 @@ class Acceptance:
         Raises:
             Problem: 503 when it has not in time; it may still have been taken in.
         """
-        record = {"key": message.key.encode(), "value": encode(message)}
+        record: Record = {"key": message.key.encode(), "value": encode(message)}
+        if self._traces is not None:
+            self._traces.note_order(message)
+            record["headers"] = self._traces.headers()
         place = message.type, partition_of(record["key"], self._settings.partitions)
         verdict = await self._receipt(place, record)
         if isinstance(verdict, Unacknowledged):

@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
 
+from app import tracing
 from app.main import app
 from app.settings import current
 from tables.queries import Moving
@@ -71,6 +72,8 @@ async def ask(
     timeout = aiohttp.ClientTimeout(total=_settings.forward_timeout_ms / 1000 + wait_s)
     url = URL(f"{str(owner).rstrip('/')}{path_qs}", encoded=True)
     headers = {HOP: "1"} if body is None else {HOP: "1", "Content-Type": "application/json", **body.headers}
+    if (traces := tracing.current()) is not None:
+        headers |= traces.lines()
     raw = None if body is None else body.raw
     try:
         async with _client().request(method, url, headers=headers, data=raw, timeout=timeout) as answer:

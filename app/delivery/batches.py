@@ -115,10 +115,10 @@ class Batches:
         self._in_hand = None
         self._means.meter.fail()
         if len(batch.inputs) > 1:
-            self._again.extendleft(Batch((given,)) for given in reversed(batch.inputs))
+            self._again.extendleft(self._means.begin((given,)) for given in reversed(batch.inputs))
         else:
             logger.error("an input can't be processed", exc_info=error)
-            self._again.appendleft(Batch((_as_dead(batch.inputs[0], error),)))
+            self._again.appendleft(self._means.begin((_as_dead(batch.inputs[0], error),)))
 
     async def _finish(self) -> None:
         if self._in_hand is not None:
@@ -154,7 +154,7 @@ class Batches:
             if inputs:
                 self._idle.clear()
                 self._means.meter.take(len(inputs))
-                return Batch(inputs)
+                return self._means.begin(inputs)
 
     async def _arrival(self) -> None:
         """Wait for a record or an answer; without room for records, for room or an answer."""

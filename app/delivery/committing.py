@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-from app.delivery.batch import Batch
+from app.delivery.batch import Batch, Input
 from app.delivery.deadletters import DeadLetter
 from app.delivery.faults import Reach, nowhere
 from app.delivery.meter import Meter
@@ -15,6 +15,10 @@ from app.delivery.state import State
 
 Note = Callable[[Batch, DeadLetter], None]
 """What writes into a batch that one of its inputs is buried with it."""
+
+
+Begin = Callable[[tuple[Input, ...]], Batch]
+"""What makes a batch of inputs."""
 
 
 def no_note(_batch: Batch, _letter: DeadLetter) -> None:
@@ -30,6 +34,7 @@ class Means(NamedTuple):
     meter: Meter
     reach: Reach = nowhere
     note: Note = no_note
+    begin: Begin = Batch
 
     def reached(self, step: str) -> None:
         """Note that the batch in hand has come so far."""

@@ -24,6 +24,7 @@ from app.delivery.producer import StageProducer
 from app.delivery.progress import Progress
 from app.delivery.source import Source
 from app.delivery.state import NotHere, State
+from app.delivery.trail import traced
 from app.settings import Settings
 from models.messages import Message
 
@@ -202,8 +203,9 @@ class Delivery:
         producer = self._edges.producer(self.settings)
         bounds = Bounds(self.settings.delivery.batch_records, room, self.settings.partitions)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
+        begin, reach = traced(stage.__name__, reach, keeps=waits_outside)
         meter = Meter(stage.__name__)
-        means = Means(producer, self.progress, self.ownership, meter, reach, self._note)
+        means = Means(producer, self.progress, self.ownership, meter, reach, self._note, begin)
         batches = Batches(source, means, self._decode, bounds)
         self._running[stage.__name__] = Running(reads, source, producer, batches, waits_outside)
         metrics.STAGE_BEHIND.labels(stage.__name__).set_function(lambda: batches.behind_s)

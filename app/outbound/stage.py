@@ -21,6 +21,7 @@ from app.delivery.deadletters import DeadLetter
 from app.outbound.carrying import Carry, Hopeless, NotDelivered, Shipment, Unanswered
 from app.outbound.rows import Rows
 from app.settings import OutsideSettings
+from app.tracing.following import followed
 from models.outbound import (
     Buried,
     Delivered,
@@ -69,7 +70,8 @@ class Outbound:
         self._unrecorded: set[str] = set()  # messages whose outcome is on its way into the table
         pace = Pace(settings.max_in_flight, settings.backoff_ms, settings.backoff_max_ms, settings.max_open)
         naming = Naming[Shipment](key=lambda it: it.name, text=lambda it: f"{rows.state.name} of {it.name}")
-        self._calls = Calls(self._attempt, self._answer, pace, breaker, naming)
+        ask = followed(rows.state.name, self._attempt)
+        self._calls = Calls(ask, self._answer, pace, breaker, naming)
         self._counts.watch(self._since)
 
     @property

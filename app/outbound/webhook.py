@@ -9,10 +9,11 @@ from msgspec.json import encode
 from standardwebhooks import Webhook
 from yarl import URL
 
-from app.http_client import CallFailed, HttpClient
+from app.http_client import CallFailed
 from app.outbound.addresses import resolver
 from app.outbound.carrying import Declined, Unanswered
 from app.settings import Settings, WebhookSettings
+from app.tracing.following import client_kind
 
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -24,7 +25,7 @@ class Poster:
         url = URL(settings.url)
         self._path = url.raw_path_qs
         self._signer = Webhook(settings.secret.get_secret_value())
-        self._client = HttpClient(
+        self._client = client_kind()(
             url,
             limit=settings.max_in_flight,
             timeout_s=settings.timeout_ms / 1_000,

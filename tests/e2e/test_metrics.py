@@ -34,6 +34,13 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
+def is_quiet(found: Samples) -> bool:
+    """Tell whether nothing is left to be done."""
+    lag = sum(value for (name, _), value in found.items() if name == "orders_consumer_lag_records")
+    still = ("orders_commit_age_seconds", "orders_oldest_unsettled_seconds", "orders_payments_open")
+    return lag == 0 and all(found[key(name)] == 0 for name in still)
+
+
 def test_every_metric_is_explained_with_its_kind_and_labels_and_none_besides() -> None:
     rows = re.findall(r"^\| `(orders_\w+)` \| (\w+) \| (.*?) \|", OPERATIONS, re.MULTILINE)
     explained = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
@@ -74,12 +81,6 @@ async def test_what_is_settled_leaves_no_lag_and_nothing_uncommitted(shop: Shop)
     sku = new_sku()
     await shop.restock(sku, 1)
     await shop.buy(order(item(sku)))
-
-    def is_quiet(found: Samples) -> bool:
-        lag = sum(value for (name, _), value in found.items() if name == "orders_consumer_lag_records")
-        still = ("orders_commit_age_seconds", "orders_oldest_unsettled_seconds", "orders_payments_open")
-        return lag == 0 and all(found[key(name)] == 0 for name in still)
-
     await until(lambda: scraped(shop), is_quiet)
 
 

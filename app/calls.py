@@ -16,6 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from app.breaker import Breaker, BreakerState
 from app.delivery.exits import die
+from app.logs import about
 from app.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,8 @@ class Calls(Generic[I, A]):
             except CallBarred:  # mostly amid its attempts, so what came of the first is not known
                 self._put(partition, intent, again=True)
             except CallUnclear as error:
-                logger.warning("%s: outcome unknown, asked again: %s", self._naming.text(intent), error)
+                text = self._naming.text(intent)
+                logger.warning("%s: outcome unknown, asked again: %s", text, error, extra=about(intent))
                 self._put(partition, intent, again=True)
             except CallPutOff as error:
                 self._delay(partition, intent, error)
@@ -192,7 +194,7 @@ class Calls(Generic[I, A]):
         times = self._refusals[key]
         self._refusals[key] += 1
         if not times:
-            _tell(self._naming.text(intent), error)
+            _tell(self._naming.text(intent), error, about(intent))
         longest_ms = self._pace.backoff_max_ms
         wait_ms = min(self._pace.backoff_ms << min(times, MOST_DOUBLINGS), longest_ms)
         loop = asyncio.get_running_loop()
@@ -203,11 +205,13 @@ class Calls(Generic[I, A]):
         self._begin(partition, intent)
 
 
-def _tell(text: str, error: CallPutOff) -> None:
+def _tell(text: str, error: CallPutOff, fields: dict[str, str]) -> None:
     if isinstance(error, CallRefused):
-        logger.error("%s: refused by the provider, tried again from time to time: %s", text, error)
+        said = "%s: refused by the provider, tried again from time to time: %s"
+        logger.error(said, text, error, extra=fields)
     else:
-        logger.warning("%s: came to nothing, tried again ever more seldom: %s", text, error)
+        said = "%s: came to nothing, tried again ever more seldom: %s"
+        logger.warning(said, text, error, extra=fields)
 
 
 def _end_with(caller: asyncio.Task[None]) -> None:

@@ -27,7 +27,8 @@ _ANSWERED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PAYMENT_REQ
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _UNDER_WAY = HTTPStatus.CONFLICT
 _KEY_HEADER = KEY_HEADER.lower().encode()
-_SHOWN_BYTES = 500
+_SHOWN_CHARACTERS = 500
+_HIDDEN = "[token]"
 
 
 class PaymentUnknown(CallUnclear):
@@ -255,10 +256,12 @@ def _read(request: _Request[A], reply: Reply) -> A:
         answer = request.shape.decode(reply.body)
     except (ValueError, RecursionError):
         reply.distrust()
-        raise _Unclear(f"status {reply.status} with a body of another shape: {_shown(reply.body)}") from None
+        raise _Unclear(
+            f"status {reply.status} with a body of another shape: {_shown(request, reply.body)}"
+        ) from None
     _check_key(request, reply, answer.idempotency_key)
     if answer.amount != request.amount or answer.currency != request.currency:
-        raise GatewayRefused(f"{request}: the key stands for other terms: {_shown(reply.body)}")
+        raise GatewayRefused(f"{request}: the key stands for other terms: {_shown(request, reply.body)}")
     return answer
 
 
@@ -273,8 +276,8 @@ def _no_answer(request: _Request[A], reply: Reply) -> Exception:
     if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status in _LATER:
         return _Unclear(f"status {reply.status}")
     if reply.status == _UNDER_WAY:
-        return _UnderWay(f"status {reply.status}: {_shown(reply.body)}")
-    return GatewayRefused(f"{request}: status {reply.status}: {_shown(reply.body)}")
+        return _UnderWay(f"status {reply.status}: {_shown(request, reply.body)}")
+    return GatewayRefused(f"{request}: status {reply.status}: {_shown(request, reply.body)}")
 
 
 def _check_header(request: _Request[A], reply: Reply) -> None:
@@ -288,5 +291,9 @@ def _check_key(request: _Request[A], reply: Reply, key: str) -> None:
         raise _Unclear(f"an answer for {key!r}")
 
 
-def _shown(raw: bytes) -> str:
-    return raw[:_SHOWN_BYTES].decode(errors="replace")
+def _shown(request: _Request[A], raw: bytes) -> str:
+    """Return the beginning of what the provider said, but for the token, which it may have said again."""
+    said = raw.decode(errors="replace")
+    if token := request.body.get("token"):
+        said = said.replace(str(token), _HIDDEN)
+    return said[:_SHOWN_CHARACTERS]

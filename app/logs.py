@@ -34,6 +34,16 @@ def set_up(settings: Settings) -> None:
         logging.getLogger(name).setLevel(level)
 
 
+def about(subject: Any) -> dict[str, str]:
+    """Return the fields, as `extra`, of a line about a message, or about anything that has an order's id.
+
+    An order's id is its correlation id. Neither is personal; whose the order is stays out of every line.
+    """
+    order_id: str | None = getattr(subject, "order_id", None)
+    fields = {"order_id": order_id, "correlation_id": getattr(subject, "correlation_id", order_id)}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _json() -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

@@ -14,6 +14,7 @@ from functools import cached_property
 from app import tracing
 from app.delivery.codec import encode
 from app.delivery.producer import BatchProducer, Place, Record, Unacknowledged
+from app.logs import about
 from app.partitions import partition_of
 from app.settings import Settings, current
 from models.messages import Message
@@ -61,7 +62,8 @@ class Acceptance:
         place = message.type, partition_of(record["key"], self._settings.partitions)
         verdict = await self._receipt(place, record)
         if isinstance(verdict, Unacknowledged):
-            logger.warning("%s for %s was not acknowledged: %s", message.type, message.key, verdict)
+            said = "%s for %s was not acknowledged: %s"
+            logger.warning(said, message.type, message.key, verdict, extra=about(message))
             raise later(
                 "the broker has not acknowledged it in time: it may or may not have been taken in",
                 self._settings.web.retry_after_s,

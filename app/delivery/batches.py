@@ -212,5 +212,6 @@ def _letter(record: Message, error: str) -> DeadLetter:
 
 def _as_dead(given: Input, error: Exception) -> Input:
     if given.source is None:
-        die(f"an answer from outside can't be processed: {given.message!r}: {error!r}")
+        kind, order_id = type(given.message).__name__, getattr(given.message, "order_id", "unknown")
+        die(f"an answer from outside can't be processed: {kind} of order {order_id}: {error!r}")
     return replace(given, undecodable=_letter(given.source, f"{type(error).__name__}: {error}"))

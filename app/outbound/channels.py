@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from app.logs import about
 from app.outbound.mail import Mail, Mailer
 from app.outbound.templates import Text
 from app.outbound.webhook import Poster
@@ -40,7 +41,9 @@ def channel_of(settings: Settings) -> Channel:
 
 async def _to_log(notice: Notice) -> None:
     """Say that there is something to say; not to whom, for logs are read by others."""
-    logger.info("order %s: its customer is told that it is %s", notice.event.order_id, notice.parcel.kind)
+    event = notice.event
+    said = "order %s: its customer is told that it is %s"
+    logger.info(said, event.order_id, notice.parcel.kind, extra=about(event))
 
 
 def _by_mail(settings: NotificationSettings) -> Channel:

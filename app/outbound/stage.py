@@ -18,6 +18,7 @@ from app.delivery.batch import Batch
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
 from app.delivery.deadletters import DeadLetter
+from app.logs import about
 from app.outbound.carrying import Carry, Hopeless, NotDelivered, Shipment, Unanswered
 from app.outbound.rows import Rows
 from app.settings import OutsideSettings
@@ -160,7 +161,7 @@ class Outbound:
             (self._breaker.fail if isinstance(error, Unanswered) else self._breaker.succeed)(call)
             return self._judge(shipment, error)
         except Exception as error:  # a fault of ours about this message must not end all stages
-            logger.exception("%s can't be sent", shipment.name)
+            logger.exception("%s can't be sent", shipment.name, extra=about(shipment))
             self._breaker.abandon(call)
             return self._judge(shipment, Hopeless(f"{type(error).__name__} while it was sent"))
         except BaseException:
@@ -181,7 +182,8 @@ class Outbound:
         tried_s = (now - shipment.parcel.at).total_seconds()
         if not isinstance(error, Hopeless) and tried_s < self._give_up_s:
             raise CallPutOff(str(error)) from error
-        logger.error("%s is given up after %.0f s: %s", shipment.name, tried_s, error)
+        said = "%s is given up after %.0f s: %s"
+        logger.error(said, shipment.name, tried_s, error, extra=about(shipment))
         return Undeliverable(
             order_id=shipment.order_id, kind=shipment.parcel.kind, at=now, error=f"Undeliverable: {error}"
         )

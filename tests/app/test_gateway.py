@@ -234,6 +234,15 @@ async def test_a_refusal_does_not_show_the_token(gateway: HttpGateway) -> None:
     assert Token.OK not in str(refusal.value)
 
 
+async def test_a_refusal_does_not_show_a_token_that_the_provider_says_again() -> None:
+    async def say_it_again(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, text=f"what is {(await request.json())['token']}?")
+
+    async with stub(say_it_again) as url, gateway_of(settings(url)) as gateway:
+        with pytest.raises(GatewayRefused, match=r"what is \[token\]\?"):
+            await gateway.charge(payment())
+
+
 async def test_a_provider_that_is_down_leaves_the_payment_unknown() -> None:
     with socket.create_server((HOST, 0)) as free:
         url = f"http://{HOST}:{free.getsockname()[1]}"

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,3 +68,17 @@ def test_libraries_are_kept_quiet_whatever_the_level_is(capsys: pytest.CaptureFi
     logging.getLogger("aiokafka.conn").warning("again")
     logging.getLogger("app.test").debug("shown")
     assert [line.rsplit(": ", 1)[1] for line in capsys.readouterr().err.splitlines()] == ["shown"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "fields"),
+    [
+        (SimpleNamespace(order_id="order-1"), {"order_id": "order-1", "correlation_id": "order-1"}),
+        (SimpleNamespace(correlation_id="restock-1"), {"correlation_id": "restock-1"}),
+        (object(), {}),
+    ],
+)
+def test_a_line_about_something_names_its_order_and_what_it_belongs_to(
+    subject: object, fields: dict[str, str]
+) -> None:
+    assert logs.about(subject) == fields

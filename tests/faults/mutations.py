@@ -191,7 +191,7 @@ DELIVERY = (
         claims = await delivery.ownership.claim(self.active_tps)
         await self._require_whole()
 """,
-        "tests/faults/test_emptied.py::test_a_worker_does_not_start_on_a_changelog_that_was_emptied[kept]",
+        "tests/faults/test_emptied.py::test_a_worker_does_not_start_on_a_changelog_that_was_emptied[gone]",
     ),
 )
 

@@ -64,7 +64,7 @@ class Judge:
     def in_flight(self, at_ms: float = math.inf) -> int:
         """Return how many of the orders in the log had no end there at this time, which is now by default."""
         kafka = self._system.bootstrap
-        ended = {each["order_id"] for topic in ENDS for each in values(kafka, topic, at_ms)}
+        ended = {each.get("order_id") for topic in ENDS for each in values(kafka, topic, at_ms)}
         return len(self._created(at_ms) - ended)
 
     async def all_is_well(self, shop: Shop) -> Sequence[Document]:

@@ -39,9 +39,10 @@ _KINDS: Mapping[str, tuple[type[Message], ...]] = {
         commands.RequestInventoryReturn,
     ),
     "payments": (commands.RequestPayment, commands.RequestPaymentRefund),
+    "analytics": (events.AnalyticsEvent,),
 }
 READ_BY = {stage: tuple(message.type for message in kinds) for stage, kinds in _KINDS.items()}
-"""The topics that each stage reads."""
+"""The topics that each stage reads, but for those that tell somebody outside: here nobody listens."""
 
 READ = tuple(topic for topics in READ_BY.values() for topic in topics)
 """The topics that any stage reads."""

@@ -47,7 +47,7 @@ def kinds_of_poison(topic: str, random: Random) -> list[Poison]:
         (key, good[: len(good) // 2], "Undecodable: Input data was truncated"),
         (key, b"\x00\xff", "Undecodable: JSON is malformed"),
         (key, b"", "Undecodable: Input data was truncated"),
-        (key, random.randbytes(LARGEST), "Undecodable: JSON is malformed"),
+        (key, b"\x00" + random.randbytes(LARGEST - 1), "Undecodable: JSON is malformed"),
         (key, b"[" * 100_000, "Undecodable: "),
         (key, None, "Undecodable: the record has no value"),
         (key, json.dumps({**fields, "type": "SOMETHING_ELSE"}).encode(), "Undecodable: Invalid value "),

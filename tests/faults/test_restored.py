@@ -32,14 +32,9 @@ def lost(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "orders",
-        pytest.param("inventory", marks=pytest.mark.full),
-        pytest.param("payments", marks=pytest.mark.full),
-    ],
-)
+@pytest.mark.full
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("table", ["orders", "inventory", "payments"])
 async def test_a_table_that_was_lost_is_put_back_and_all_orders_settle(
     lost: System, session: aiohttp.ClientSession, tmp_path: Path, table: str
 ) -> None:

@@ -275,7 +275,7 @@ async def test_a_letter_of_a_topic_that_is_gone_can_only_be_dropped(system: Syst
 
 
 async def test_a_record_that_no_worker_takes_in_is_not_called_mended(system: System) -> None:
-    letter_id = await forge(system, new_sku("unread"), "ANALYTICS_EVENTS")
+    letter_id = await forge(system, new_sku("unread"), "NOTIFICATION_EVENTS")
     ended = await operate(system, "retry", letter_id, "--wait", "0.5")
     assert (ended.code, ended.err) == (1, "")
     assert ": not taken in yet" in ended.out

@@ -20,7 +20,8 @@ PAUSE_S = 0.1
 CROWD = 8
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_of_two_hundred_orders_for_the_last_unit_one_completes_though_a_worker_is_killed(
     market: Market, workers: int
 ) -> None:

@@ -6,14 +6,12 @@ the second, up to which is read.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -23,22 +21,20 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 )
 
 from app import topics
+from app.asking import ANSWER_S, ask
 from app.audit.book import TOPICS, Record
 from app.audit.facts import Place
 from app.errors import BrokerUnavailable
 from app.settings import Settings
 
-ANSWER_S = 10.0
 SILENCE_S = 30.0
 """How long Kafka may say nothing while there is something to read."""
 
 AT_ONCE = 2_000
 TAKE_S = 0.1
-LOOK_AGAIN_S = 0.1
 QUEUE_KIB = 16_384
 """How much librdkafka reads ahead of us."""
 
-T = TypeVar("T")
 Ends = dict[tuple[str, int], int]
 
 
@@ -75,7 +71,7 @@ class Reader:
 
     def brokers(self) -> int:
         """Return how many brokers there are: each dates its records by a clock of its own."""
-        return len(self._ask(lambda: self._admin.list_topics(timeout=ANSWER_S).brokers))
+        return len(ask(self._settings.broker, lambda: self._admin.list_topics(timeout=ANSWER_S).brokers))
 
     def ends(self) -> Ends:
         """Return where every partition ends now.
@@ -83,7 +79,7 @@ class Reader:
         Raises:
             BrokerUnavailable: Kafka does not answer.
         """
-        return self._ask(self._ends)
+        return ask(self._settings.broker, self._ends)
 
     def behind(self, ends: Mapping[tuple[str, int], int]) -> int:
         """Return how many records there are up to these ends that have not been read."""
@@ -138,15 +134,3 @@ class Reader:
             {TopicPartition(*place): latest for place in self._places}, request_timeout=ANSWER_S
         )
         return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        deadline = time.monotonic() + ANSWER_S
-        while True:
-            try:
-                return question()
-            except KafkaException as error:  # a topic made a moment ago may not have its leader yet
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(
-                        f"the Kafka at {self._settings.broker} does not answer: {error}"
-                    ) from error
-                time.sleep(LOOK_AGAIN_S)

@@ -1,25 +1,18 @@
 """Where partitions end, how far the workers' groups have worked, and whether any worker is in them."""
 
-import time
-from collections.abc import Callable, Collection
-from typing import TypeVar
+from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented here, defined elsewhere
     AdminClient,
     OffsetSpec,
 )
 
-from app.errors import BrokerUnavailable
+from app.asking import ANSWER_S, ask
 from app.rebuild.layout import READERS
 from app.rebuild.reading import Place
 from app.settings import Settings
 from app.stages import GROUP, STAGES, is_group
-
-ANSWER_S = 10.0
-LOOK_AGAIN_S = 0.1
-
-T = TypeVar("T")
 
 
 class Offsets:
@@ -38,17 +31,17 @@ class Offsets:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own lack of types
         asked = {TopicPartition(*place): latest for place in places}
 
-        def ask() -> dict[Place, int]:
+        def look() -> dict[Place, int]:
             answers = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
             return {(at.topic, at.partition): answer.result().offset for at, answer in answers.items()}
 
-        return self._ask(ask) if asked else {}
+        return ask(self._broker, look) if asked else {}
 
     def committed(self) -> dict[Place, int]:
         """Return how far each topic has been worked through by whichever group runs its stage."""
         reached: dict[Place, int] = {}
         for group in self.groups():
-            for tp in self._ask(lambda group=group: self._offsets(group)):  # type: ignore[misc]  # a default binds it now
+            for tp in ask(self._broker, lambda group=group: self._offsets(group)):  # type: ignore[misc]  # a default binds it now
                 if tp.offset >= 0 and READERS.get(tp.topic) in _stages_of(group):
                     place = (tp.topic, tp.partition)
                     reached[place] = max(reached.get(place, 0), tp.offset)
@@ -56,7 +49,7 @@ class Offsets:
 
     def groups(self) -> list[str]:
         """Return the groups of workers that Kafka knows of."""
-        found = self._ask(lambda: self._admin.list_consumer_groups(request_timeout=ANSWER_S).result())
+        found = ask(self._broker, lambda: self._admin.list_consumer_groups(request_timeout=ANSWER_S).result())
         return sorted(group.group_id for group in found.valid if is_group(group.group_id))
 
     def members(self) -> list[str]:
@@ -64,11 +57,12 @@ class Offsets:
         groups = self.groups()
         if not groups:
             return []
-        answers = self._ask(
+        answers = ask(
+            self._broker,
             lambda: [
                 answer.result()
                 for answer in self._admin.describe_consumer_groups(groups, request_timeout=ANSWER_S).values()
-            ]
+            ],
         )
         return [
             f"{group.group_id}: {member.group_instance_id or member.client_id}"
@@ -81,18 +75,6 @@ class Offsets:
         (answer,) = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
         found: list[TopicPartition] = answer.result().topic_partitions
         return found
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        deadline = time.monotonic() + ANSWER_S
-        while True:
-            try:
-                return question()
-            except KafkaException as error:  # a topic made a moment ago may not have its leader yet
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(
-                        f"the Kafka at {self._broker} does not answer: {error}"
-                    ) from error
-                time.sleep(LOOK_AGAIN_S)
 
 
 def _stages_of(group: str) -> tuple[str, ...]:

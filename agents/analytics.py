@@ -15,7 +15,8 @@ async def analytics(batches: Batches) -> None:
     """Count each end once, in the minute in which it came about."""
     async for batch in batches:
         news: defaultdict[int, list[Placed]] = defaultdict(list)
-        for partition, offset, event in batch.placed():
-            news[partition].append(Placed(offset, event))
+        async for partition, event in batch:
+            if (offset := batch.offset) is not None:
+                news[partition].append(Placed(offset, event))
         for partition, placed in news.items():
             count_news(batch, partition, placed, datetime.now(UTC))

@@ -17,7 +17,7 @@ from tables.inventory import load_stock, save_stock
 async def inventory(batches: Batches) -> None:
     """Reserve, release, sell, take back and restock, and answer each order."""
     async for batch in batches:
-        for partition, message in batch:
+        async for partition, message in batch:
             before = load_stock(batch, partition, message)
             after, answers = keep(before, message)
             save_stock(batch, partition, before, after)

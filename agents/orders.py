@@ -20,7 +20,7 @@ def _note_end(order: Order) -> None:
 async def orders(batches: Batches) -> None:
     """Fold what happened into each order, and send what it calls for; overdue ones too."""
     async for batch in batches:
-        for partition, event in batch:
+        async for partition, event in batch:
             before = load_order(batch, partition, event.order_id)
             after = saga.evolve(before, event)
             if after is not None:

@@ -52,7 +52,7 @@ metrics.PAYMENTS_OPEN.set_function(lambda: calls.in_flight)
 async def payments(batches: Batches) -> None:
     """Record the intent, call the provider, record the answer, and say what came of it."""
     async for batch in batches:
-        for partition, event in batch:
+        async for partition, event in batch:
             before = load_payment(batch, partition, event.order_id)
             after = evolve(before, event)
             if after is None:

@@ -65,22 +65,22 @@ def main(  # noqa: PLR0913  # an option each
         )
         raise typer.Exit(_run(chosen, how))
     except KeyboardInterrupt:
-        typer.echo("interrupted: no results are written, nothing is left running", err=True)
+        typer.echo("interrupted: what was under way is not in the results, nothing is left running", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _run(chosen: dict[str, Scenario], how: How) -> int:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     where = machine.describe()
+    settings = {**how._asdict(), "only": sorted(how.only)}
     measured: dict[str, tuple[Scenario, list[Row]]] = {}
     for scenario in chosen.values():
         logs = report.RESULTS / f"{name}-logs" / scenario.NAME
         rows = _measure(scenario, logs, how)
         measured[scenario.NAME] = scenario, rows
         _show(scenario, rows)
-    settings = {**how._asdict(), "only": sorted(how.only)}
-    path = report.save(report.document(where, settings, measured), name)
-    console.print(f"written to {path}", highlight=False)
+        path = report.save(report.document(where, settings, measured), name)
+        console.print(f"written to {path}", highlight=False)
     return int(any(row.note for _, rows in measured.values() for row in rows))
 
 

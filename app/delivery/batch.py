@@ -1,7 +1,7 @@
 """One unit of work: what came in, what it changed, and what is to be sent because of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from app.delivery.codec import Coder, encode
 from app.delivery.deadletters import DeadLetter
 from app.delivery.producer import ANYWHERE, Record
 from app.delivery.state import State
+from app.delivery.turn import Turn
 from app.topics import DEAD_LETTERS
 
 T = TypeVar("T")
@@ -66,7 +67,8 @@ class Rows:
 class Batch:
     """Collect the effects of some inputs; nothing of it lasts before it is committed.
 
-    Iterating gives `(partition, message)`. Reads see what the batch itself has written.
+    Iterating gives `(partition, message)`, and gives way to others between two of them where it takes long.
+    Reads see what the batch itself has written.
     """
 
     def __init__(self, inputs: tuple[Input, ...]) -> None:
@@ -74,25 +76,32 @@ class Batch:
         self.outgoing: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
         self.letters: list[DeadLetter] = []
         self.afterwards: list[Callable[[], None]] = []
+        self._in_hand: Input | None = None
         self._rows: defaultdict[tuple[State, int], Rows] = defaultdict(Rows)
         for given in inputs:
             if given.undecodable is not None:
                 self.bury(given.undecodable)
 
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        return ((given.partition, given.message) for given in self.inputs if given.undecodable is None)
-
-    def placed(self) -> Iterator[tuple[int, int, Any]]:
-        """Yield `(partition, offset, message)` of the inputs that are records."""
-        for given in self.inputs:
-            if given.undecodable is None and given.source is not None:
-                yield given.partition, given.source.offset(), given.message
-
-    def with_offsets(self) -> Iterator[tuple[int, Any, int | None]]:
-        """Yield `(partition, message, offset)`; an answer from outside has no offset."""
+    async def __aiter__(self) -> AsyncIterator[tuple[int, Any]]:
+        turn = Turn()
         for given in self.inputs:
             if given.undecodable is None:
-                yield given.partition, given.message, given.source and given.source.offset()
+                self.take(given)
+                yield given.partition, given.message
+                if turn.over:
+                    await turn.give_way()
+        self.take(None)
+
+    @property
+    def offset(self) -> int | None:
+        """Return the offset of the input in hand, None where it is an answer from outside."""
+        return (
+            None if self._in_hand is None or self._in_hand.source is None else self._in_hand.source.offset()
+        )
+
+    def take(self, given: Input | None) -> None:
+        """Take an input in hand, or none any more."""
+        self._in_hand = given
 
     def read(self, state: State, partition: int, key: bytes) -> bytes | None:
         """Return the value under the key as it stands within this batch."""

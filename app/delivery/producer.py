@@ -18,6 +18,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
 from app.delivery.record_batches import NOBODY, Identity, Packed, Record, following, pack
+from app.delivery.turn import Turn
 from app.partitions import partition_of
 from app.settings import Settings
 
@@ -82,9 +83,12 @@ class BatchProducer:
 
     async def offer(self, bundles: Bundles, settle: Settle) -> None:
         """Send the records, and tell of each place what became of its records as soon as it is known."""
-        waiting = {
-            place: deque(self._pack(place, records)) for place, records in self._placed(bundles).items()
-        }
+        waiting: dict[Place, deque[Packed]] = {}
+        turn = Turn()
+        for place, records in self._placed(bundles).items():
+            waiting[place] = deque(self._pack(place, records))
+            if turn.over:
+                await turn.give_way()
         try:
             async with asyncio.timeout(self._limit_s):
                 await self._deliver(waiting, settle)

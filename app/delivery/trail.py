@@ -4,7 +4,7 @@ What is sent while an input is in hand, and what is begun outside because of it,
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -97,47 +97,33 @@ class Trail:
 
 
 class TracedBatch(Batch):
-    """Be a batch that knows which of its inputs is in hand."""
+    """Be a batch whose inputs each have a span."""
 
     def __init__(self, trail: Trail, inputs: tuple[Input, ...]) -> None:
         trail.begin()
         super().__init__(inputs)
         self._trail = trail
-        self._in_hand: tuple[Any, Headers] | None = None
+        self._traced: tuple[Any, Headers] | None = None
 
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        return ((given.partition, given.message) for given in self._handled())
-
-    def placed(self) -> Iterator[tuple[int, int, Any]]:
-        """Yield `(partition, offset, message)` of the inputs that are records."""
-        for given in self._handled():
-            if given.source is not None:
-                yield given.partition, given.source.offset(), given.message
-
-    def with_offsets(self) -> Iterator[tuple[int, Any, int | None]]:
-        """Yield `(partition, message, offset)`; an answer from outside has no offset."""
-        for given in self._handled():
-            yield given.partition, given.message, given.source and given.source.offset()
+    def take(self, given: Input | None) -> None:
+        """Take an input in hand, and begin its span."""
+        super().take(given)
+        self._traced = None
+        if given is not None:
+            self._traced = given.message, self._trail.handle(given, len(self.inputs))
 
     def send(self, *messages: Any) -> None:
         """Send messages, as part of the trace of the input in hand."""
         for message in messages:
             super().send(message)
-            if self._in_hand is not None:
-                self.outgoing[message.type, ANYWHERE][-1]["headers"] = self._in_hand[1]
+            if self._traced is not None:
+                self.outgoing[message.type, ANYWHERE][-1]["headers"] = self._traced[1]
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once all of this batch lasts, and keep the context for what may come of it."""
         super().after_commit(callback)
-        if self._in_hand is not None:
-            self._trail.keep(*self._in_hand)
-
-    def _handled(self) -> Iterator[Input]:
-        for given in self.inputs:
-            if given.undecodable is None:
-                self._in_hand = given.message, self._trail.handle(given, len(self.inputs))
-                yield given
-        self._in_hand = None
+        if self._traced is not None:
+            self._trail.keep(*self._traced)
 
 
 def _is_left_out(headers: "Headers") -> bool:

@@ -83,8 +83,8 @@ class Outbound:
     async def attend(self, batches: Batches) -> None:
         """Work on batches until there are no more."""
         async for batch in batches:
-            for partition, given, offset in batch.with_offsets():
-                self.take(batch, partition, given, offset)
+            async for partition, given in batch:
+                self.take(batch, partition, given, batch.offset)
 
     def take(self, batch: Batch, partition: int, given: OutboundEvent | Outcome, offset: int | None) -> None:
         """Record one input with the batch: an event of a topic, or what came of a message (no offset)."""

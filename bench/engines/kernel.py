@@ -39,19 +39,19 @@ def declare(delivery: Delivery) -> None:
     @delivery.stage(OrderPlaced)
     async def stock(batches: Batches) -> None:
         async for batch in batches:
-            for partition, order in batch:
+            async for partition, order in batch:
                 _deduct(batch, stock_table, partition, order)
 
     @delivery.stage(StockDeducted)
     async def payment(batches: Batches) -> None:
         async for batch in batches:
-            for _, deducted in batch:
+            async for _, deducted in batch:
                 batch.send(_follow(deducted, PaymentCompleted))
 
     @delivery.stage(PaymentCompleted)
     async def order(batches: Batches) -> None:
         async for batch in batches:
-            for partition, paid in batch:
+            async for partition, paid in batch:
                 _complete(batch, orders_table, partition, paid)
 
 

@@ -108,12 +108,12 @@ def test_where_it_is_on_calls_are_traced(on: Traces) -> None:
     assert client_kind() is TracedClient
 
 
-def test_each_message_goes_on_with_the_trace_of_the_input_in_hand(
+async def test_each_message_goes_on_with_the_trace_of_the_input_in_hand(
     traces: Traces, exporter: InMemorySpanExporter
 ) -> None:
     trail = Trail("orders", traces, keeps=False)
     batch = TracedBatch(trail, (given("a", [("traceparent", SAMPLED)]), given("b")))
-    for _, message in batch:
+    async for _, message in batch:
         batch.send(message, message)
     for step in STEPS:
         trail.reach(step)
@@ -128,47 +128,29 @@ def test_each_message_goes_on_with_the_trace_of_the_input_in_hand(
     assert [event.name for event in of_a.events] == [*STEPS]
 
 
-def test_every_way_to_iterate_has_its_input_in_hand() -> None:
-    ways = {
-        name for name, way in vars(Batch).items() if "Iterator" in str(getattr(way, "__annotations__", ""))
-    }
-    assert len(ways) >= 3
-    assert ways <= vars(TracedBatch).keys()
-
-
-def test_with_offsets_too_each_message_goes_on_with_its_input(traces: Traces) -> None:
+async def test_an_answer_from_outside_goes_on_with_no_other_inputs_trace(traces: Traces) -> None:
     inputs = (given("a", [("traceparent", SAMPLED)]), Input(0, Answer("b")))
     batch = TracedBatch(Trail("notifications", traces, keeps=True), inputs)
     found = []
-    for partition, message, offset in batch.with_offsets():
-        found.append((partition, message.order_id, offset))
+    async for partition, message in batch:
+        found.append((partition, message.order_id, batch.offset))
         batch.send(wish(message.order_id))
     assert found == [(0, "a", 17), (0, "b", None)]
     assert [TRACE in line for line in sent(batch)] == [True, False]
 
 
-def test_placed_inputs_are_in_hand_one_after_the_other(
-    traces: Traces, exporter: InMemorySpanExporter
-) -> None:
-    trail = Trail("analytics", traces, keeps=False)
-    batch = TracedBatch(trail, (given("a"), Input(0, wish("b")), given("c")))
-    assert [(offset, message.order_id) for _, offset, message in batch.placed()] == [(17, "a"), (17, "c")]
-    trail.reach("input acknowledged")
-    assert [(span.attributes or {})["order.id"] for span in exporter.get_finished_spans()] == ["a", "b", "c"]
-
-
-def test_what_is_sent_with_no_input_in_hand_belongs_to_no_trace(traces: Traces) -> None:
+async def test_what_is_sent_with_no_input_in_hand_belongs_to_no_trace(traces: Traces) -> None:
     batch = TracedBatch(Trail("orders", traces, keeps=False), (given("a"),))
-    assert len(list(batch)) == 1
+    assert len([each async for each in batch]) == 1
     batch.send(wish("a"))
     assert "headers" not in batch.outgoing["ORDER_CANCEL_REQUESTED", ANYWHERE][0]
 
 
-def test_a_batch_that_is_given_up_leaves_spans_that_say_so(
+async def test_a_batch_that_is_given_up_leaves_spans_that_say_so(
     traces: Traces, exporter: InMemorySpanExporter
 ) -> None:
     trail = Trail("orders", traces, keeps=False)
-    assert len(list(TracedBatch(trail, (given("a"),)))) == 1
+    assert len([each async for each in TracedBatch(trail, (given("a"),))]) == 1
     assert not exporter.get_finished_spans()
     TracedBatch(trail, (given("a"),))
     (span,) = exporter.get_finished_spans()
@@ -185,11 +167,11 @@ async def test_calls_and_the_answer_go_on_with_what_began_them(
             lines.append(on.lines()["traceparent"])
 
     first = TracedBatch(trail, (given("a", [("traceparent", SAMPLED)]),))
-    for _ in first:
+    async for _ in first:
         first.after_commit(lambda: None)
     trail.reach("input acknowledged")
     await followed("payments", ask)(Answer("a"))
-    assert [message for _, message in TracedBatch(trail, (Input(0, Answer("a")),))] == [Answer("a")]
+    assert [message async for _, message in TracedBatch(trail, (Input(0, Answer("a")),))] == [Answer("a")]
     trail.reach("input acknowledged")
     asked, call, asking, answer = exporter.get_finished_spans()
     assert [span.name for span in (asked, call, asking, answer)] == [
@@ -214,28 +196,32 @@ async def test_a_call_that_is_taken_up_after_a_restart_begins_a_trace_that_its_a
 
     await followed("payments", ask)(Answer("a"))
     trail = Trail("payments", on, keeps=True)
-    assert len(list(TracedBatch(trail, (Input(0, Answer("a")),)))) == 1
+    assert len([each async for each in TracedBatch(trail, (Input(0, Answer("a")),))]) == 1
     trail.reach("input acknowledged")
     asked, answer = exporter.get_finished_spans()
     assert (asked.attributes or {})["order.id"] == "a"
     assert asked.context.trace_id == answer.context.trace_id
 
 
-def test_what_is_not_sampled_stays_so_downstream_and_costs_no_span(exporter: InMemorySpanExporter) -> None:
+async def test_what_is_not_sampled_stays_so_downstream_and_costs_no_span(
+    exporter: InMemorySpanExporter,
+) -> None:
     provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     batch = TracedBatch(Trail("orders", Traces(provider.get_tracer("test")), keeps=False), (given("a"),))
-    for _, message in batch:
+    async for _, message in batch:
         batch.send(message)
     assert not int(sent(batch)[0].split("-")[3], 16) & 1
     assert not exporter.get_finished_spans()
 
 
-def test_what_nobody_is_told_of_is_passed_on_as_it_is(traces: Traces, exporter: InMemorySpanExporter) -> None:
+async def test_what_nobody_is_told_of_is_passed_on_as_it_is(
+    traces: Traces, exporter: InMemorySpanExporter
+) -> None:
     left_out = SAMPLED[:-2] + b"02"
     trail = Trail("payments", traces, keeps=True)
     batch = TracedBatch(trail, (given("a", [("traceparent", left_out)]),))
-    for _, message in batch:
+    async for _, message in batch:
         batch.send(message)
         batch.after_commit(lambda: None)
     trail.reach("input acknowledged")
@@ -244,10 +230,12 @@ def test_what_nobody_is_told_of_is_passed_on_as_it_is(traces: Traces, exporter: 
     assert not exporter.get_finished_spans()
 
 
-def test_a_header_that_is_no_trace_is_no_cause(traces: Traces, exporter: InMemorySpanExporter) -> None:
+async def test_a_header_that_is_no_trace_is_no_cause(traces: Traces, exporter: InMemorySpanExporter) -> None:
     trail = Trail("orders", traces, keeps=False)
     stray: list[Headers] = [[("traceparent", b"\xff\xfe")], [("traceparent", b"")], [("other", b"x")]]
-    assert len(list(TracedBatch(trail, tuple(given("a", headers) for headers in stray)))) == len(stray)
+    assert len(
+        [each async for each in TracedBatch(trail, tuple(given("a", headers) for headers in stray))]
+    ) == len(stray)
     trail.reach("input acknowledged")
     assert [span.parent for span in exporter.get_finished_spans()] == [None] * len(stray)
 

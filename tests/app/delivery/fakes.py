@@ -348,8 +348,8 @@ class Worker:
     async def restock(self, batches: Batches) -> None:
         """Be an agent that one quantity is too much for."""
         async for batch in batches:
-            self.seen.append([message.quantity for _, message in batch])
-            for partition, message in batch:
+            self.seen.append([message.quantity async for _, message in batch])
+            async for partition, message in batch:
                 before = batch.read(cast("State", self.state), partition, message.sku.encode())
                 after = b"%d" % (int(before or 0) + message.quantity)
                 batch.write(

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from app.delivery import turn
 from app.delivery.batch import Batch, Input, Place
 from app.delivery.codec import encode
 from app.delivery.committing import Means, commit
@@ -31,10 +32,40 @@ from tests.app.delivery.fakes import (
 from tests.app.turning import turns, until
 
 
-def test_a_batch_gives_what_can_be_read_and_buries_the_rest() -> None:
+async def test_a_batch_gives_what_can_be_read_and_buries_the_rest() -> None:
     batch = Batch((Input(0, "one"), Input(3, None, None, letter()), Input(1, "two")))
-    assert list(batch) == [(0, "one"), (1, "two")]
+    assert [each async for each in batch] == [(0, "one"), (1, "two")]
     assert batch.outgoing == {("DEAD_LETTERS", 3): [letter().record()]}
+
+
+async def test_a_batch_knows_the_offset_of_the_input_in_hand_alone() -> None:
+    batch = Batch((Input(0, "record", Record(7, b"", b"")), Input(0, "answer")))
+    assert batch.offset is None
+    assert [(message, batch.offset) async for _, message in batch] == [("record", 7), ("answer", None)]
+    assert batch.offset is None
+
+
+async def test_what_takes_long_gives_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "TURN_S", -1)
+    others: list[int] = []
+
+    async def be_another() -> None:
+        while True:
+            others.append(len(others))
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(be_another())
+    found = [len(others) async for _ in Batch((Input(0, "one"), Input(0, "two"), Input(0, "three")))]
+    other.cancel()
+    assert found == sorted(set(found)), "somebody else had a turn between any two inputs"
+
+
+async def test_what_is_quick_is_done_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "TURN_S", 60)
+    later = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(later.set_result, None)
+    assert len([each async for each in Batch((Input(0, "one"), Input(0, "two")))]) == 2
+    assert not later.done()
 
 
 def test_a_dead_letter_is_the_record_as_it_was_and_says_where_it_came_from_and_why() -> None:

@@ -98,8 +98,9 @@ class Desk:
     def batch(self, *inputs: Input) -> Batch:
         """Return a batch that was worked on, and does not last yet."""
         batch = Batch(inputs)
-        for partition, given, offset in batch.with_offsets():
-            self.outbound.take(batch, partition, given, offset)
+        for given in inputs:
+            offset = given.source and given.source.offset()
+            self.outbound.take(batch, given.partition, given.message, offset)
         return batch
 
     def commit(self, batch: Batch, *, letters: bool = True) -> None:

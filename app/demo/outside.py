@@ -1,61 +1,91 @@
 """What customers and the warehouse of the demo have heard of its orders."""
 
 import asyncio
+import re
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.demo.customers import Outcome
+from app.demo.findings import Finding, apart
+from app.demo.system import Running
+from app.outbound.channels import TOLD
+from models.events import OrderCompleted
 
 PATIENCE_S = 60
 LOOK_EVERY_S = 0.2
-DELIVERED = "orders_outbound_delivered_total"
+
+_told = re.compile(TOLD % (r"(\S+)", r"(\w+)"))
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Be how many notifications were delivered, and which orders were transferred with valid signatures."""
+    """Be how often which order was told of, and as what: to its customer, and to the warehouse.
 
-    notifications: int
-    transferred: frozenset[str]
+    `transfers` came with valid signatures; `refused` counts what did not.
+    """
+
+    notifications: Counter[tuple[str, str]]
+    transfers: Counter[tuple[str, str]]
     refused: int
-
-    def is_all_of(self, outcomes: Iterable[Outcome]) -> bool:
-        """Tell whether every order's customer has heard of its end, and the warehouse of every sale."""
-        ended = [*outcomes]
-        sold = {each.order_id for each in ended if each.status == "COMPLETED"}
-        return self.notifications >= len(ended) and sold <= self.transferred and not self.refused
 
 
 async def hear(
-    session: aiohttp.ClientSession, worker_urls: Iterable[str], provider_url: str, outcomes: Iterable[Outcome]
-) -> Heard:
+    session: aiohttp.ClientSession, running: Running, outcomes: Sequence[Outcome]
+) -> list[Finding]:
     """Return what was heard, once it is all there is to hear, or there is no more time to wait for it."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        heard = await _look(session, worker_urls, provider_url)
-        if heard.is_all_of(outcomes) or time.monotonic() > deadline:
-            return heard
+        heard = await _look(session, running)
+        findings = [check_notifications(heard, outcomes), check_transfers(heard, outcomes)]
+        if all(finding.is_kept for finding in findings) or time.monotonic() > deadline:
+            return findings
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _look(session: aiohttp.ClientSession, worker_urls: Iterable[str], provider_url: str) -> Heard:
-    notifications = [await _notified(session, url) for url in worker_urls]
-    async with session.get(f"{provider_url}/transfers") as answer:
+def check_notifications(heard: Heard, outcomes: Sequence[Outcome]) -> Finding:
+    """See that every customer has heard of the end of their order, once, and of nothing else."""
+    found = _of(heard.notifications, outcomes)
+    differences = apart(((each.order_id, each.status) for each in outcomes), found)
+    said = f"{found.total()} notifications delivered"
+    return Finding(
+        f"{said}, one for each order that has ended", f"{said}, and {len(outcomes)} orders ended", differences
+    )
+
+
+def check_transfers(heard: Heard, outcomes: Sequence[Outcome]) -> Finding:
+    """See that the warehouse has heard of every sale, once, and of nothing else, and has refused nothing."""
+    sold = [each.order_id for each in outcomes if each.status == "COMPLETED"]
+    found = _of(heard.transfers, outcomes)
+    differences = apart(((order_id, OrderCompleted.type) for order_id in sold), found)
+    if heard.refused:
+        differences = (f"{heard.refused} refused for their signatures", *differences)
+    said = f"{found.total()} transfers received with valid signatures"
+    return Finding(f"{said}, one for each completed order", f"{said}, and {len(sold)} completed", differences)
+
+
+def notified(log: str) -> Counter[tuple[str, str]]:
+    """Return how often a worker's log, which is the channel, tells a customer of which order, and as what."""
+    return Counter((order_id, kind) for order_id, kind in _told.findall(log))
+
+
+def _of(told: Counter[tuple[str, str]], outcomes: Iterable[Outcome]) -> Counter[tuple[str, str]]:
+    """Return what is about these orders: there may be others, of an earlier demo."""
+    ids = {each.order_id for each in outcomes}
+    return Counter({pair: count for pair, count in told.items() if pair[0] in ids})
+
+
+async def _look(session: aiohttp.ClientSession, running: Running) -> Heard:
+    notifications = sum(map(_notified, running.worker_logs), Counter[tuple[str, str]]())
+    async with session.get(f"{running.provider_url}/transfers") as answer:
         shown = await answer.json()
-    transferred = frozenset(each["order_id"] for each in shown["transfers"])
-    return Heard(sum(notifications), transferred, shown["refused"])
+    transfers = Counter((str(each["order_id"]), str(each["type"])) for each in shown["transfers"])
+    return Heard(notifications, transfers, shown["refused"])
 
 
-async def _notified(session: aiohttp.ClientSession, url: str) -> int:
-    async with session.get(f"{url}/metrics") as answer:
-        text = await answer.text()
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return sum(int(each.value) for each in samples if _is_notified(each.name, each.labels))
-
-
-def _is_notified(name: str, labels: dict[str, str]) -> bool:
-    return name == DELIVERED and labels["stage"] == "notifications"
+def _notified(log: Path) -> Counter[tuple[str, str]]:
+    return notified(log.read_text("utf-8", "replace"))

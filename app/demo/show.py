@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.demo import findings, stock
 from app.demo.customers import Customers, Outcome, Stock
-from app.demo.outside import Heard, hear
+from app.demo.findings import Finding
+from app.demo.outside import hear
 from app.demo.system import Running, system
 from app.settings import current
 
@@ -24,13 +25,13 @@ UNHAPPY = 1
 
 
 def run(*, orders: int, exit_when_settled: bool) -> int:
-    """Show the demo and return the exit code: 0 once every order is settled and the stock adds up."""
+    """Show the demo and return the exit code: 0 once every order is settled and every promise was kept."""
     console = Console()
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as parts:
             with console.status("Starting Kafka, the payment provider and the workers"):
-                running = parts.enter_context(system(current(), partial(_done, console)))
+                running = parts.enter_context(system(current(), partial(findings.done, console=console)))
             return _show(console, running, orders, exit_when_settled=exit_when_settled)
     except KeyboardInterrupt:
         console.print("Stopped.")
@@ -39,64 +40,50 @@ def run(*, orders: int, exit_when_settled: bool) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _done(console: Console, what: str) -> None:
-    console.print(f" [green]✓[/] {what}", soft_wrap=True, highlight=False)
-
-
 def _show(console: Console, running: Running, orders: int, *, exit_when_settled: bool) -> int:
-    outcomes, before, after, heard = asyncio.run(_order_all(console, running, orders))
+    outcomes, after, found = asyncio.run(_order_all(console, running, orders))
     console.print(_orders_table(outcomes))
     console.print(_summary_table(outcomes))
     console.print(_stock_table(after))
-    wrong = _wrong_stock(outcomes, before, after)
-    if wrong:
-        console.print(f"[red]The stock does not add up: {', '.join(wrong)}[/]")
-        return UNHAPPY
-    _done(console, "every unit sold belongs to a completed order, and what cancelled ones held is back")
-    told = f"{heard.notifications} notifications delivered, {len(heard.transferred)} transfers received"
-    if not heard.is_all_of(outcomes):
-        console.print(f"[red]Not all was told: {told}, {heard.refused} with wrong signatures[/]")
-        return UNHAPPY
-    _done(console, f"{told}, each with a valid signature")
-    if not exit_when_settled:
+    code = conclude(found, console)
+    if code == 0 and not exit_when_settled:
         _tell_where_to_look(console, running, outcomes[0])
         signal.pause()
-    return 0
+    return code
+
+
+def conclude(found: Iterable[Finding], console: Console) -> int:
+    """Show every finding, and return the exit code: 0 unless something differs."""
+    shown = [*found]
+    for finding in shown:
+        findings.show(finding, console)
+    return 0 if all(finding.is_kept for finding in shown) else UNHAPPY
 
 
 async def _order_all(
     console: Console, running: Running, count: int
-) -> tuple[list[Outcome], list[Stock], list[Stock], Heard]:
-    """Return the orders in the order of their numbers, the stock before and after them, and who has heard."""
+) -> tuple[list[Outcome], list[Stock], list[Finding]]:
+    """Return the orders in the order of their numbers, the stock after them, and what was found out."""
     async with aiohttp.ClientSession() as session:
         customers = Customers(session, running.worker_urls)
         await customers.restock()
         before = await customers.stocks()
-        _done(console, f"{len(before)} SKUs are in stock")
-        columns = (TextColumn(" {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        outcomes = []
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("orders settled", total=count)
-            async for outcome in customers.buy_all(count):
-                outcomes.append(outcome)
-                progress.advance(task)
+        findings.done(f"{len(before)} SKUs are in stock", console)
+        outcomes = await _served(console, customers, count)
         after = await customers.stocks()
-        heard = await hear(session, running.worker_urls, running.provider_url, outcomes)
-        return sorted(outcomes, key=lambda outcome: outcome.number), before, after, heard
+        heard = await hear(session, running, outcomes)
+        return outcomes, after, [stock.check(outcomes, before, after), *heard]
 
 
-def _wrong_stock(outcomes: Iterable[Outcome], before: Iterable[Stock], after: Iterable[Stock]) -> list[str]:
-    """Return the SKUs whose counters are not what the orders say they must be."""
-    sold: Counter[str] = Counter()
-    for outcome in outcomes:
-        if outcome.status == "COMPLETED":
-            sold.update(outcome.units)
-    return [
-        then.sku
-        for now, then in zip(before, after, strict=True)
-        if (then.sold, then.available, then.reserved)
-        != (now.sold + sold[now.sku], now.available - sold[now.sku], 0)
-    ]
+async def _served(console: Console, customers: Customers, count: int) -> list[Outcome]:
+    columns = (TextColumn(" {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    outcomes = []
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("orders settled", total=count)
+        async for outcome in customers.buy_all(count):
+            outcomes.append(outcome)
+            progress.advance(task)
+    return sorted(outcomes, key=lambda outcome: outcome.number)
 
 
 def _orders_table(outcomes: Sequence[Outcome]) -> Table:
@@ -140,9 +127,9 @@ def _stock_table(stocks: Iterable[Stock]) -> Table:
     table.add_column("SKU")
     for heading in ("restocked", "available", "reserved", "sold"):
         table.add_column(heading, justify="right")
-    for stock in stocks:
-        counters = (stock.restocked, stock.available, stock.reserved, stock.sold)
-        table.add_row(stock.sku, *(str(counter) for counter in counters))
+    for each in stocks:
+        counters = (each.restocked, each.available, each.reserved, each.sold)
+        table.add_row(each.sku, *(str(counter) for counter in counters))
     return table
 
 

@@ -27,6 +27,11 @@ class Running:
     worker_urls: tuple[str, ...]
     logs: Path
 
+    @property
+    def worker_logs(self) -> tuple[Path, ...]:
+        """Return what the workers write, each to a file of its own."""
+        return tuple(_log(self.logs, number) for number in range(1, WORKERS + 1))
+
 
 @contextmanager
 def system(settings: Settings, say: Callable[[str], None]) -> Iterator[Running]:
@@ -73,6 +78,7 @@ def _workers(running: Running, settings: Settings, parts: ExitStack) -> tuple[st
         "ORDERS_BROKER": running.bootstrap,
         "ORDERS_PAYMENT__URL": running.provider_url,
         "ORDERS_NOTIFICATIONS__CHANNEL": "log",
+        "ORDERS_LOG_LEVEL": "info",  # a warning's would swallow the notifications
         "ORDERS_TRANSFER__URL": f"{running.provider_url}/transfers",
         "ORDERS_TRANSFER__SECRET": SECRET,
         # The simulator forgets what it was told; what an earlier demo has sold is not for this one.
@@ -84,7 +90,7 @@ def _workers(running: Running, settings: Settings, parts: ExitStack) -> tuple[st
             "worker",
             "--web-port",
             str(port),
-            log=running.logs / f"worker-{number}.log",
+            log=_log(running.logs, number),
             environment=environment
             | {"ORDERS_WORKER_ID": f"demo-{number}", "ORDERS_DATA_DIR": str(running.logs)},
         )
@@ -96,6 +102,10 @@ def _workers(running: Running, settings: Settings, parts: ExitStack) -> tuple[st
     for command, url in zip(commands, urls, strict=True):
         command.wait_for(f"{url}/health/ready", START_S)
     return urls
+
+
+def _log(folder: Path, number: int) -> Path:
+    return folder / f"worker-{number}.log"
 
 
 def _start(command: Command, parts: ExitStack) -> None:

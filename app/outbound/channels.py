@@ -15,6 +15,9 @@ from models.outbound import Parcel
 
 logger = logging.getLogger(__name__)
 
+TOLD = "order %s: its customer is told that it is %s"
+"""What the log says; the demo counts by it."""
+
 
 class Notice(NamedTuple):
     """Be what one customer is told, and where."""
@@ -42,8 +45,7 @@ def channel_of(settings: Settings) -> Channel:
 async def _to_log(notice: Notice) -> None:
     """Say that there is something to say; not to whom, for logs are read by others."""
     event = notice.event
-    said = "order %s: its customer is told that it is %s"
-    logger.info(said, event.order_id, notice.parcel.kind, extra=about(event))
+    logger.info(TOLD, event.order_id, notice.parcel.kind, extra=about(event))
 
 
 def _by_mail(settings: NotificationSettings) -> Channel:

@@ -17,8 +17,9 @@ from app.demo import findings, stock
 from app.demo.customers import Customers, Outcome, Stock
 from app.demo.findings import Finding
 from app.demo.outside import hear
+from app.demo.statistics import Reckon, Statistics, auditing
 from app.demo.system import Running, system
-from app.settings import current
+from app.settings import Settings, current
 
 STYLES = {"COMPLETED": "green", "CANCELLED": "yellow"}
 UNHAPPY = 1
@@ -41,7 +42,8 @@ def run(*, orders: int, exit_when_settled: bool) -> int:
 
 
 def _show(console: Console, running: Running, orders: int, *, exit_when_settled: bool) -> int:
-    outcomes, after, found = asyncio.run(_order_all(console, running, orders))
+    with auditing(_settings(running)) as reckon:
+        outcomes, after, found = asyncio.run(_order_all(console, running, orders, reckon))
     console.print(_orders_table(outcomes))
     console.print(_summary_table(outcomes))
     console.print(_stock_table(after))
@@ -60,8 +62,12 @@ def conclude(found: Iterable[Finding], console: Console) -> int:
     return 0 if all(finding.is_kept for finding in shown) else UNHAPPY
 
 
+def _settings(running: Running) -> Settings:
+    return current().model_copy(update={"broker": running.bootstrap})
+
+
 async def _order_all(
-    console: Console, running: Running, count: int
+    console: Console, running: Running, count: int, reckon: Reckon
 ) -> tuple[list[Outcome], list[Stock], list[Finding]]:
     """Return the orders in the order of their numbers, the stock after them, and what was found out."""
     async with aiohttp.ClientSession() as session:
@@ -69,10 +75,13 @@ async def _order_all(
         await customers.restock()
         before = await customers.stocks()
         findings.done(f"{len(before)} SKUs are in stock", console)
+        statistics = Statistics(session, running.worker_urls[-1], reckon)
+        known = await statistics.begin()
         outcomes = await _served(console, customers, count)
         after = await customers.stocks()
+        compared = await statistics.compare(known, count)
         heard = await hear(session, running, outcomes)
-        return outcomes, after, [stock.check(outcomes, before, after), *heard]
+        return outcomes, after, [stock.check(outcomes, before, after), *heard, compared]
 
 
 async def _served(console: Console, customers: Customers, count: int) -> list[Outcome]:

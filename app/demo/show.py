@@ -17,6 +17,7 @@ from app.demo import findings, stock
 from app.demo.customers import Customers, Outcome, Stock
 from app.demo.findings import Finding
 from app.demo.outside import hear
+from app.demo.rebuilding import rebuild
 from app.demo.statistics import Reckon, Statistics, auditing
 from app.demo.system import Running, system
 from app.settings import Settings, current
@@ -47,7 +48,9 @@ def _show(console: Console, running: Running, orders: int, *, exit_when_settled:
     console.print(_orders_table(outcomes))
     console.print(_summary_table(outcomes))
     console.print(_stock_table(after))
-    code = conclude(found, console)
+    with console.status("Rebuilding the states from the topics"):
+        rebuilt = rebuild(running, orders)
+    code = conclude([*found, rebuilt], console)
     if code == 0 and not exit_when_settled:
         _tell_where_to_look(console, running, outcomes[0])
         signal.pause()

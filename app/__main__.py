@@ -100,7 +100,10 @@ def worker(
 def demo(
     *,
     exit_when_settled: Annotated[
-        bool, typer.Option("--exit", help="End by itself once every order is settled.")
+        bool,
+        typer.Option(
+            "--exit", help="End by itself once every order is settled; with 1 if anything is wrong."
+        ),
     ] = False,
     orders: Annotated[int, typer.Option(min=10, max=10_000, help="How many orders to place.")] = 100,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The demo: everything from nothing, a first hundred orders, and how each of them ended."""
+"""The demo: everything from nothing, a first hundred orders, how each ended, and what was promised."""
 
 from app.demo.show import run
 

@@ -157,6 +157,7 @@ def _tell_where_to_look(console: Console, running: Running, outcome: Outcome) ->
         f"{url}/orders/{outcome.order_id}",
         f"{url}/orders/{outcome.order_id}/events",
         f"{url}/inventory",
+        f"{url}/analytics/summary",
         f"{url}/health/ready",
         f"{running.provider_url}/charges",
         f"{running.provider_url}/transfers",

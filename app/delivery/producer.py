@@ -211,9 +211,16 @@ class BatchProducer:
         """Return the client, once a broker has answered it."""
         if self._client is None:
             async with self._connecting:
-                while self._client is None:
-                    self._client = await self._connect()
+                if self._client is None:
+                    self._client = await self._persist()
         return self._client
+
+    async def _persist(self) -> AIOKafkaClient:
+        pause_s = BACKOFF_S
+        while (client := await self._connect()) is None:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, BACKOFF_MAX_S)
+        return client
 
     async def _connect(self) -> AIOKafkaClient | None:
         client = AIOKafkaClient(
@@ -227,7 +234,6 @@ class BatchProducer:
         except KafkaError as error:
             logger.warning("Kafka can't be reached yet: %s", error)
             await client.close()
-            await asyncio.sleep(BACKOFF_MAX_S)
             return None
         except BaseException:
             await client.close()

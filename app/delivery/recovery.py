@@ -4,7 +4,8 @@ Faust finds out what is missing and says when to begin and that it is done; betw
 would hand each record through asyncio. And where partitions move again meanwhile, Faust 0.15.3 may go on with
 what it no longer holds; here it stops. Leans on `Recovery`: `on_rebalance`, `need_recovery`,
 `on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `RebalanceAgain`; on
-`TableManager.recovery` and `on_actives_ready`; on `App.rebalancing_count`.
+`TableManager.recovery`, `on_start`, `_update_channels` and `on_actives_ready`; on `App.rebalancing_count`; on
+agents being in `App.topics` before `AgentManager` says that they have started.
 """
 
 import asyncio
@@ -124,10 +125,15 @@ class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped he
         return self._recovery
 
     async def on_start(self) -> None:
-        """Say how tables lie on the disk, and go on as Faust does."""
+        """Say how tables lie on the disk, and start as Faust does, but at once.
+
+        Faust waits a second, for agents to name their topics before the worker subscribes to any. Here they
+        have done so by then: its subscriber waits for them, and for the tables.
+        """
         for state in self.app.delivery.tables.values():
             state.prepare()
-        await super().on_start()
+        await self._update_channels()
+        await self.recovery.start()
 
     def on_actives_ready(self) -> None:
         """Say that the tables can be read, unless partitions move again."""

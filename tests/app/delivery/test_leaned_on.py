@@ -17,12 +17,16 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from faust.agents.agent import Agent
+from faust.agents.manager import AgentManager
 from faust.app.base import App
 from faust.stores.rocksdb import RocksDBOptions, Store
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
+from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, ConsumerRebalanceListener
+from mode.worker import Worker
 
 VERSIONS = {
     "faust-streaming": "0.15.3",
@@ -66,6 +70,15 @@ LEANED_ON: list[tuple[str, Callable[..., Any], str]] = [
     ("app/delivery/recovery.py", App._on_partitions_assigned, "de932b7927db"),
     ("app/delivery/recovery.py", TableManager.on_rebalance, "2d2c23a07bf5"),
     ("app/delivery/recovery.py", TableManager.on_actives_ready, "274c07e80913"),
+    ("app/delivery/recovery.py", TableManager.on_start, "365dd25fbc0e"),
+    ("app/delivery/recovery.py", TableManager._update_channels, "88e3941facc9"),
+    ("app/delivery/recovery.py", AgentManager.on_start, "9dfe63755f5f"),
+    ("app/delivery/recovery.py", Agent.stream, "31d17bc21315"),
+    ("app/delivery/recovery.py", App.stream, "e4b852f34a00"),
+    ("app/delivery/recovery.py", Conductor._subscriber.fun, "2a7908583404"),
+    ("app/worker.py", Worker._sentinel_task, "6e66058cf3e1"),
+    ("app/worker.py", Worker._gather_all, "7e8d72ebf749"),
+    ("app/worker.py", Worker._shutdown_loop, "6ad3b1129015"),
     ("app/delivery/state.py", Store.persisted_offset, "6f2e502fb860"),
     ("app/delivery/state.py", Store._db_for_partition, "cb7e67d5f9ef"),
     ("app/delivery/state.py", Store.revoke_partitions, "3f85447a24fc"),

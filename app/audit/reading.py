@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
     OffsetSpec,
 )
 
-from app import topics
+from app import leaders, topics
 from app.asking import ANSWER_S, ask
 from app.audit.book import TOPICS, Record
 from app.audit.facts import Place
@@ -56,6 +56,8 @@ class Reader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
                 "queued.max.messages.kbytes": QUEUE_KIB,
+                # The broker answers one fetch after the other: one that waits at an end holds up the next.
+                "fetch.wait.max.ms": 10,
             }
         )
 
@@ -67,6 +69,7 @@ class Reader:
             TopicsDiffer: the topics are not there, or not dated by the broker.
         """
         topics.require(self._settings)
+        leaders.learn(self._consumer)
         self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in self._places])
 
     def brokers(self) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types import TP
 
+from app import leaders
 from app.delivery.exits import die
 from app.delivery.lease import Lease
 from app.delivery.producer import BatchProducer, Record
@@ -83,6 +84,7 @@ class Ownership:
         consumer = Consumer(configuration(self._settings, "ownership"), logger=logger)
         found: dict[bytes, bytes | None] = {}
         try:
+            leaders.learn(consumer)
             consumer.assign([TopicPartition(tp.topic, tp.partition, gap.first)])
             reached = gap.first
             while reached < gap.end:

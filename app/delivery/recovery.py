@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from faust.tables import manager, recovery
 from faust.types import TP
 
-from app import metrics
+from app import leaders, metrics
 from app.delivery.exits import die
 from app.delivery.origin import fault_of_origin
 from app.delivery.source import INTERRUPT_S, configuration
@@ -179,6 +179,7 @@ class Restoring:
         consumer = Consumer(self._configuration, logger=logger)
         started = reported = time.monotonic()
         try:
+            leaders.learn(consumer)
             consumer.assign(
                 [TopicPartition(tp.topic, tp.partition, span.first) for tp, span in self._missing.items()]
             )

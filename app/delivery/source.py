@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from faust.types import TP
 
+from app import leaders
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ INTERRUPT_S = 0.1
 
 CHUNK = 256
 """How many records are taken between two looks at how many bytes they are."""
+
+FIRST = 0
+"""Where a partition is read from that nothing is committed of. Where its records have been deleted Kafka says
+so, and librdkafka reads from the earliest; to ask where that is would take a question for each partition."""
 
 ENDS_EVERY_S = 0.25
 ENDS_OLD_S = 5.0
@@ -66,6 +71,7 @@ class Source:
         # One thread does all there is to do with the consumer, so each take is of one assignment.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{stage}-source")
         self._interrupted = threading.Event()
+        self._has_leaders = False
         self._ends: dict[TP, int | None] = {}
         self._noted = -ENDS_OLD_S
 
@@ -101,11 +107,14 @@ class Source:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     def _assign(self, positions: Mapping[TP, int | None]) -> None:
+        if not self._has_leaders:
+            leaders.learn(self._consumer)
+            self._has_leaders = True
         self._ends = dict.fromkeys(positions)
         self._noted = -ENDS_OLD_S
         self._consumer.assign(
             [
-                TopicPartition(tp.topic, tp.partition, OFFSET_BEGINNING if offset is None else offset)
+                TopicPartition(tp.topic, tp.partition, FIRST if offset is None else offset)
                 for tp, offset in positions.items()
             ]
         )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from app import leaders
 from app.errors import BrokerUnavailable
 from app.settings import Settings
 
@@ -48,6 +49,7 @@ def read(settings: Settings, spans: Spans) -> Iterator[list[Message]]:
         return
     consumer = Consumer(_configuration(settings))
     try:
+        leaders.learn(consumer)
         consumer.assign([TopicPartition(*place, spans[place].first) for place in left])
         heard = time.monotonic()
         while left:

@@ -8,6 +8,8 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from app import leaders
+
 KAFKA_S = 30
 TO_THE_END = {"enable.partition.eof": True, "fetch.wait.max.ms": 50, "auto.offset.reset": "earliest"}
 
@@ -45,6 +47,7 @@ def records_of(bootstrap: str, places: Sequence[TopicPartition]) -> Iterator[Mes
     """Yield every record of these partitions from there on, up to where they end now."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", **TO_THE_END})
     try:
+        leaders.learn(consumer)
         consumer.assign([*places])
         left = {(place.topic, place.partition) for place in places}
         while left:

@@ -1,5 +1,6 @@
 """The command line: `python -m app COMMAND`."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Annotated
@@ -91,6 +92,7 @@ def worker(
         os.environ["ORDERS_STAGES"] = stages.replace(" ", "")
     if web_port is not None:
         os.environ["ORDERS_WEB__PORT"] = str(web_port)
+    gc.disable()  # until all is imported: of so many new objects hardly any goes
     from app import worker as process  # noqa: PLC0415  # reads the settings that the options change
 
     process.run()

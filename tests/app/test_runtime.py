@@ -22,6 +22,7 @@ def _as_before() -> Iterator[None]:
     asyncio.set_event_loop_policy(policy)
     sys.setswitchinterval(switch_s)
     gc.unfreeze()
+    gc.enable()
     gc.set_threshold(*thresholds)
 
 
@@ -35,7 +36,9 @@ def test_every_loop_is_uvloops() -> None:
 
 @pytest.mark.usefixtures("_as_before")
 def test_what_is_loaded_is_never_looked_at_and_threads_take_turns_quickly() -> None:
+    gc.disable()  # as it is while a worker imports
     runtime.settle()
+    assert gc.isenabled()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold() == runtime.GC_THRESHOLDS
     assert sys.getswitchinterval() == pytest.approx(runtime.SWITCH_S)

@@ -15,6 +15,9 @@ from app.settings import load
 HOST = "127.0.0.1"
 READY_S = 60
 
+SHORT_SESSION = {"ORDERS_KAFKA__SESSION_TIMEOUT_MS": "6000"}
+"""For a worker that a test takes away for good: as short as Kafka has it, for its partitions wait so long."""
+
 
 def free_port() -> int:
     """Return a port that nobody listens on."""

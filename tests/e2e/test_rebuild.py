@@ -140,16 +140,29 @@ async def test_an_order_is_shown_as_it_was(shop: Shop, system: System, tmp_path:
     order_id = (await shop.buy(order(item(sku, quantity=2))))["order_id"]
     _, timeline = await shop.get(f"/orders/{order_id}/events")
     steps = {step["type"]: step["at"] for step in timeline["events"]}
-    code, found, out = await rebuild(system, tmp_path, "--order", order_id)
-    assert (code, [each["status"] for each in found["shown"]]) == (0, ["COMPLETED", "COMPLETED"]), out
     before_it_was_paid = before(steps["PAYMENT_COMPLETED"])
-    code, found, out = await rebuild(system, tmp_path, "--until", before_it_was_paid, "--order", order_id)
+    now, unpaid, reserved, nothing = await asyncio.gather(
+        rebuild(system, folder_in(tmp_path, "now"), "--order", order_id),
+        rebuild(system, folder_in(tmp_path, "unpaid"), "--until", before_it_was_paid, "--order", order_id),
+        rebuild(system, folder_in(tmp_path, "reserved"), "--until", before_it_was_paid, "--sku", sku),
+        rebuild(system, folder_in(tmp_path, "nothing"), "--until", "2000-01-01T00:00:00Z"),
+    )
+    code, found, out = now
+    assert (code, [each["status"] for each in found["shown"]]) == (0, ["COMPLETED", "COMPLETED"]), out
+    _, found, out = unpaid
     assert [each["status"] for each in found["shown"]] == ["INVENTORY_DEDUCTED", "CHARGING"], out
-    code, found, out = await rebuild(system, tmp_path, "--until", before_it_was_paid, "--sku", sku)
+    _, found, out = reserved
     counters = [(each["available"], each["reserved"], each["sold"]) for each in found["items"]]
     assert counters == [(3, 2, 0)], out
-    code, found, out = await rebuild(system, tmp_path, "--until", "2000-01-01T00:00:00Z")
+    code, found, out = nothing
     assert (code, found["orders"], found["records"]) == (0, {}, 0)
+
+
+def folder_in(folder: Path, name: str) -> Path:
+    """Return a new folder in this one."""
+    made = folder / name
+    made.mkdir()
+    return made
 
 
 def before(at: str) -> str:

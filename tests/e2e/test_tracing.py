@@ -27,6 +27,8 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         broker.start(folder / "kafka", options=broker.QUICK) as kafka,
         started(folder, kafka.bootstrap) as system,
     ):
+        # In every worker: it is part of a member's name, and another waits until this one's session is over.
+        system.settings["ORDERS_NOTIFICATIONS__CHANNEL"] = "log"
         yield system
 
 
@@ -57,7 +59,6 @@ def on(collector: Collector, ratio: float) -> dict[str, str]:
     return {
         "ORDERS_TRACING__ENDPOINT": collector.url,
         "ORDERS_TRACING__SAMPLE_RATIO": str(ratio),
-        "ORDERS_NOTIFICATIONS__CHANNEL": "log",
     }
 
 

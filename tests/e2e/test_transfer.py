@@ -13,7 +13,7 @@ from app.receiver import SECRET
 from tests.e2e.letters import listed, operate
 from tests.e2e.outside import Warehouse, figure
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System, started
+from tests.e2e.system import SHORT_SESSION, System, started
 from tests.e2e.test_poison import Poison, spread
 
 STOCK = 100
@@ -29,7 +29,7 @@ def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         broker.start(folder / "kafka", options=broker.QUICK) as kafka,
         started(folder, kafka.bootstrap) as system,
     ):
-        system.settings |= {
+        system.settings |= SHORT_SESSION | {
             "ORDERS_TRANSFER__URL": f"{system.provider_url}/transfers",
             "ORDERS_TRANSFER__SECRET": SECRET,
             "ORDERS_TRANSFER__SINCE": "2020-01-01T00:00:00Z",

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System
+from tests.e2e.system import SHORT_SESSION, System
 
 AT_A_TIME = 50
 HOP = {"Orders-Hop": "1"}
@@ -77,7 +77,7 @@ async def test_a_worker_restarted_amid_orders_settles_them_all(
 async def test_two_workers_answer_alike_for_what_either_owns(
     system: System, session: aiohttp.ClientSession, shop: Shop
 ) -> None:
-    second, url = await system.worker()
+    second, url = await system.worker(environment=SHORT_SESSION)
     other = Shop(session, url)
     await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
     skus = await restocked(shop, 8, 10)

@@ -7,7 +7,7 @@ import aiohttp
 
 from app.processes import Command
 from tests.e2e.shop import Shop, item, order, until
-from tests.e2e.system import System
+from tests.e2e.system import SHORT_SESSION, System
 from tests.e2e.test_workers import all_of, assert_all_settle, bodies, owners_of, restocked
 
 STOCK = 200
@@ -27,7 +27,7 @@ async def has_ended_or_is_ready(shop: Shop, paused: Command) -> bool:
 async def test_a_worker_that_goes_on_after_its_session_changes_nothing_that_is_anothers(
     system: System, session: aiohttp.ClientSession, shop: Shop
 ) -> None:
-    second, url = await system.worker()
+    second, url = await system.worker(environment=SHORT_SESSION)
     await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
     skus = await restocked(shop, 8, STOCK)
     placed = [await all_of([shop.place(body) for body in bodies(skus, 300)])]

@@ -11,7 +11,7 @@ import aiohttp
 from app.demo.statistics import counted, differences, reckoned
 from app.processes import Command
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System
+from tests.e2e.system import SHORT_SESSION, System
 from tests.e2e.test_workers import all_here, all_of
 
 AUDIT_S = 60
@@ -64,7 +64,7 @@ async def test_a_refund_gives_back_revenue_and_units(shop: Shop) -> None:
 
 
 async def test_two_workers_tell_the_same(system: System, shop: Shop, session: aiohttp.ClientSession) -> None:
-    second, url = await system.worker()
+    second, url = await system.worker(environment=SHORT_SESSION)
     other = Shop(session, url)
     await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
     before, skus = await summary(shop), [new_sku() for _ in range(4)]

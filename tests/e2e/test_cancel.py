@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System
+from tests.e2e.system import SHORT_SESSION, System
 from tests.e2e.test_saga import charges_of
 from tests.e2e.test_workers import all_here, owners_of
 
@@ -154,7 +154,7 @@ async def test_however_the_race_ends_each_order_is_sold_and_charged_or_cancelled
 
 
 async def test_any_worker_takes_the_wish(system: System, session: aiohttp.ClientSession, shop: Shop) -> None:
-    second, url = await system.worker()
+    second, url = await system.worker(environment=SHORT_SESSION)
     other = Shop(session, url)
     await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
     sku = new_sku()

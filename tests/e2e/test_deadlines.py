@@ -15,7 +15,7 @@ from app import broker, topics
 from app.processes import Command
 from app.settings import load
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import HOST, READY_S, System, free_port
+from tests.e2e.system import HOST, READY_S, SHORT_SESSION, System, free_port
 
 PAYING = "INVENTORY_DEDUCTED"
 SHORT = timedelta(seconds=4)
@@ -203,7 +203,7 @@ async def test_while_the_breaker_is_open_orders_wait_and_all_complete_once_the_p
 async def test_orders_of_a_worker_that_stays_away_are_cancelled_by_the_one_that_takes_over(
     town: Town, session: aiohttp.ClientSession
 ) -> None:
-    shop = Shop(session, await town.open(ORDERS_SAGA__PAYING_MS="60000"))
+    shop = Shop(session, await town.open(ORDERS_SAGA__PAYING_MS="60000", **SHORT_SESSION))
     sku = new_sku()
     placed = await place_without_provider(town, shop, sku, 5)
     await town.kill_worker()

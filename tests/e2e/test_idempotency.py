@@ -12,7 +12,7 @@ import pytest
 
 from app.processes import Command
 from tests.e2e.shop import Answer, Shop, item, new_sku, order, until
-from tests.e2e.system import System
+from tests.e2e.system import SHORT_SESSION, System
 from tests.e2e.test_workers import all_here, all_of, owners_of
 
 KEYS = 24
@@ -25,7 +25,7 @@ async def second(
     system: System, session: aiohttp.ClientSession, shop: Shop
 ) -> AsyncIterator[tuple[Command, Shop]]:
     """Give another worker, and have the first own everything again in the end."""
-    command, url = await system.worker()
+    command, url = await system.worker(environment=SHORT_SESSION)
     await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
     yield command, Shop(session, url)
     await asyncio.to_thread(system.workers[command_port(url)].stop)

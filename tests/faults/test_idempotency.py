@@ -21,18 +21,25 @@ def is_clear(answer: Answer) -> bool:
     return answer.status != 503
 
 
+def is_accepted(answer: Answer) -> bool:
+    return answer.status == 202
+
+
 async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
     patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:
-    worker, url = await patient.worker(port, {"ORDERS_WEB__IDEMPOTENCY_S": str(SHORT_S)})
+    brief = {"ORDERS_WEB__IDEMPOTENCY_S": str(SHORT_S), "ORDERS_WEB__ACCEPT_TIMEOUT_MS": "1000"}
+    worker, url = await patient.worker(port, brief)
     shop, sku, key = Shop(session, url), new_sku(), str(uuid4())
     restock = f"/inventory/{sku}/restock"
-    for path, body, another in (
-        (restock, {"quantity": 5}, {"quantity": 6}),
-        ("/orders", order(item(sku)), order(item(sku, quantity=2))),
-    ):
-        first: Answer = await until(partial(shop.post_once, path, body, key), is_clear)
-        second = await until(partial(shop.post_once, path, another, key), lambda found: found.status == 202)
+    restocked = await until(partial(shop.post_once, restock, {"quantity": 5}, key), is_clear)
+    await shop.stock(sku, lambda known: known["restocked"] == 5)
+    ordered = await until(partial(shop.post_once, "/orders", order(item(sku)), key), is_clear)
+    seconds = await asyncio.gather(
+        until(partial(shop.post_once, restock, {"quantity": 6}, key), is_accepted),
+        until(partial(shop.post_once, "/orders", order(item(sku, quantity=2)), key), is_accepted),
+    )
+    for first, second in zip((restocked, ordered), seconds, strict=True):
         assert not second.replayed
         assert second.raw != first.raw
     await shop.stock(sku, lambda known: (known["restocked"], known["sold"]) == (11, 3))

@@ -1,7 +1,6 @@
 """What `python -m app audit` does."""
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from app.audit.tables import LOOK_AGAIN_S, LOOKS, Comparison
 from app.errors import AuditRefused
 from app.scratch import Scratch
 from app.settings import Settings
+from app.stopping import stoppable
 
 CLEAN, OFFENCES = 0, 1
 TICKS = 1_000
@@ -127,8 +127,8 @@ def run(settings: Settings, options: Options) -> int:
     Raises:
         Failure: there is nothing to audit, or it could not be done to its end.
     """
-    console, stop = Console(), threading.Event()
-    with _stopped_by_signals(stop), Scratch(options.scratch) as scratch:
+    console = Console()
+    with stoppable() as stop, Scratch(options.scratch) as scratch:
         audit = Audit(settings, options, scratch, stop)
         try:
             audit.begin()
@@ -181,20 +181,6 @@ def _write(found: Report, file: Path | None) -> None:
             file.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         except OSError as error:
             raise AuditRefused(f"--json {file}: {error.strerror}") from error
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Have Ctrl-C, SIGTERM and the end of the terminal set the event."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-        numbers.append(signal.SIGHUP)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from app.letters.choosing import Choice, choose
 from app.letters.listing import say, table
 from app.letters.outcomes import dropped
-from app.letters.progress import reading, stoppable
+from app.letters.progress import reading
 from app.letters.reading import Reader
 from app.letters.retrying import INTERRUPTED
 from app.letters.writing import Writer
 from app.settings import Settings
+from app.stopping import stoppable
 
 Confirm = Callable[[str], bool]
 

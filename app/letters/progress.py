@@ -1,10 +1,7 @@
-"""How far a look through the letters has come, on a terminal; and how work is interrupted."""
+"""How far a look through the letters has come, on a terminal."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -33,25 +30,3 @@ def reading(what: str) -> Iterator[Ticks]:
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         yield Ticks(progress, what)
-
-
-@contextmanager
-def stoppable() -> Iterator[threading.Event]:
-    """Have the first Ctrl-C or SIGTERM set this: a letter in hand is to be done with before the end.
-
-    The second one ends the process where it is.
-    """
-    stop = threading.Event()
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[number])
-
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,10 +13,11 @@ from app.letters.editing import fault, from_editor, from_file
 from app.letters.letter import Letter, Source
 from app.letters.listing import say, table
 from app.letters.outcomes import retried
-from app.letters.progress import Ticks, reading, stoppable
+from app.letters.progress import Ticks, reading
 from app.letters.reading import Reader
 from app.letters.writing import Writer
 from app.settings import Settings
+from app.stopping import stoppable
 from models.catalogue import MESSAGES
 
 INTERRUPTED = 130

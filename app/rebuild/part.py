@@ -43,7 +43,8 @@ class Shared:
 def work(plan: Plan, job: int, shared: Shared, answer: "Connection[Any, Any]") -> None:
     """Do one process's share, and answer with its outcome, or with the failure that kept it from one."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent says when to stop
+        signal.signal(number, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(GARBAGE)
     try:

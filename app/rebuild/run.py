@@ -1,7 +1,6 @@
 """What `python -m app rebuild` does."""
 
 import multiprocessing
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from app.rebuild.plan import Plan
 from app.rebuild.reading import Span, Spans, size
 from app.rebuild.report import show, write
 from app.settings import Settings
+from app.stopping import stoppable
 from app.topics import DEAD_LETTERS, changelog_of
 from models.commands import RequestInventory
 
@@ -61,10 +61,10 @@ def run(settings: Settings, options: Options) -> int:
     Raises:
         Failure: it could not be done to its end.
     """
-    console, stop = Console(), threading.Event()
+    console = Console()
     topics.require(settings)
     began = time.monotonic()
-    with _stopped_by_signals(stop), _folder(options) as folder:
+    with stoppable() as stop, _folder(options) as folder:
         plan = plan_of(settings, options, folder)
         outcome = _work(plan, stop, console)
     outcome.seconds["all"] = time.monotonic() - began
@@ -195,18 +195,6 @@ def _folder(options: Options) -> Iterator[Path]:
     finally:
         if options.keep is None:
             rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM set the event."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextmanager

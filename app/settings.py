@@ -48,6 +48,7 @@ class LimitSettings(_Group):
     """What an order may hold."""
 
     body_bytes: Count = 65_536
+    body_ms: Milliseconds = 10_000
     lines: Annotated[int, Field(ge=1, le=500)] = 50
     quantity: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     unit_price: Annotated[int, Field(ge=0, le=10**15)] = 10**12

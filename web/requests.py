@@ -1,5 +1,6 @@
 """What a request may hold: strict types, every limit of the settings, every fault named at once."""
 
+import asyncio
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -118,7 +119,7 @@ async def read_body(request: web.Request, model: type[M]) -> M:
     """Return the request's body.
 
     Raises:
-        Problem: 415 not JSON by its media type, 413 too large, 400 malformed, 422 anything else.
+        Problem: 415 not JSON by its media type, 413 too large, 408 too slow, 400 malformed, 422 the rest.
     """
     if request.content_type != "application/json":
         raise Problem(
@@ -173,9 +174,17 @@ async def _read(request: web.Request) -> bytes:
         _check_size(len(whole))
         return whole
     raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        _check_size(len(raw))
+    try:
+        async with asyncio.timeout(limits.body_ms / 1000):
+            async for chunk in request.content.iter_any():
+                raw += chunk
+                _check_size(len(raw))
+    except TimeoutError:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"the body has not arrived within {limits.body_ms} ms: {len(raw)} bytes of it have",
+            headers={"Connection": "close"},
+        ) from None
     return bytes(raw)
 
 

@@ -142,7 +142,7 @@ class Tables(manager.TableManager):  # type: ignore[misc]  # Faust is untyped he
 
 
 async def restore(settings: Settings, tables: Mapping[str, State], missing: Mapping[TP, Span]) -> int:
-    """Read what is missing into the tables, which are given by their changelogs; return how many records.
+    """Read what is missing into the tables, which are given by their changelogs; return how many rows.
 
     Raises:
         KafkaException: the changelogs can't be read.
@@ -175,7 +175,7 @@ class Restoring:
         self._interrupted.set()
 
     def run(self) -> int:
-        """Read until nothing is missing; return how many records that were."""
+        """Read until nothing is missing; return how many rows that were."""
         consumer = Consumer(self._configuration, logger=logger)
         started = reported = time.monotonic()
         try:
@@ -205,9 +205,9 @@ class Restoring:
             if (error := record.error()) is not None:
                 self._heed(error, tp)
                 continue
-            self._read += 1
             reached[tp] = record.offset() or 0
             if (key := record.key() or b"") != CLAIM:
+                self._read += 1
                 rows[tp][key] = record.value()
         for tp, offset in reached.items():
             self._reached[tp] = offset + 1

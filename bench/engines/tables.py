@@ -7,6 +7,8 @@ import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from rocksdict import Options, Rdict, WriteBatch
 
+from app.asking import ask
+
 OFFSET_KEY = b"\0offset"
 READ_AT_ONCE = 2_000
 WAIT_S = 0.1
@@ -30,7 +32,8 @@ class Table:
         reader = Consumer(
             {"bootstrap.servers": self._broker, "group.id": "none", "enable.auto.commit": False}
         )
-        _, end = reader.get_watermark_offsets(TopicPartition(self.changelog, partition), timeout=ANSWER_S)
+        where = TopicPartition(self.changelog, partition)
+        _, end = ask(self._broker, lambda: reader.get_watermark_offsets(where, timeout=ANSWER_S))
         reached = int(db.get(OFFSET_KEY) or -1)
         start = reached + 1 if reached >= 0 else OFFSET_BEGINNING
         reader.assign([TopicPartition(self.changelog, partition, start)])

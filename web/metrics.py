@@ -7,6 +7,7 @@ from aiohttp import web
 from prometheus_client import Histogram
 
 from app import metrics
+from app.delivery import turn
 from web.problems import Handler
 from web.routes import get
 
@@ -22,7 +23,8 @@ async def show_metrics(_request: web.Request) -> web.StreamResponse:
 
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Measure how long the answer takes."""
+    """Measure how long the answer takes, and have stages give way meanwhile."""
+    turn.expect()
     began = time.perf_counter()
     response = await handler(request)
     resource = request.match_info.route.resource

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -45,27 +45,46 @@ async def test_a_batch_knows_the_offset_of_the_input_in_hand_alone() -> None:
     assert batch.offset is None
 
 
-async def test_what_takes_long_gives_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TURN_S", -1)
-    others: list[int] = []
+class Others:
+    """Count the turns that somebody else has."""
 
-    async def be_another() -> None:
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._go_on())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _go_on(self) -> None:
         while True:
-            others.append(len(others))
+            self.turns += 1
             await asyncio.sleep(0)
 
-    other = asyncio.create_task(be_another())
-    found = [len(others) async for _ in Batch((Input(0, "one"), Input(0, "two"), Input(0, "three")))]
-    other.cancel()
+
+THREE = (Input(0, "one"), Input(0, "two"), Input(0, "three"))
+
+
+async def test_what_takes_long_gives_way_to_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "TURN_S", -1)
+    turn.expect()
+    async with Others() as others:
+        found = [others.turns async for _ in Batch(THREE)]
     assert found == sorted(set(found)), "somebody else had a turn between any two inputs"
 
 
-async def test_what_is_quick_is_done_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TURN_S", 60)
-    later = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(later.set_result, None)
-    assert len([each async for each in Batch((Input(0, "one"), Input(0, "two")))]) == 2
-    assert not later.done()
+@pytest.mark.parametrize(("name", "value"), [("TURN_S", 60), ("LISTENS_S", 0)], ids=["quick", "nobody asks"])
+async def test_what_is_quick_or_keeps_nobody_waiting_is_done_in_one_turn(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    monkeypatch.setattr(turn, "TURN_S", -1)
+    monkeypatch.setattr(turn, name, value)
+    turn.expect()
+    async with Others() as others:
+        found = [others.turns async for _ in Batch(THREE)]
+    assert found == [0, 0, 0]
 
 
 def test_a_dead_letter_is_the_record_as_it_was_and_says_where_it_came_from_and_why() -> None:

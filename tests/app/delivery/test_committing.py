@@ -67,20 +67,29 @@ class Others:
 THREE = (Input(0, "one"), Input(0, "two"), Input(0, "three"))
 
 
-async def test_what_takes_long_gives_way_to_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TURN_S", -1)
+@pytest.mark.parametrize(
+    ("asked", "longest"), [(True, "TURN_S"), (False, "LONG_TURN_S")], ids=["requests", "no requests"]
+)
+async def test_what_takes_long_gives_way_to_others(
+    monkeypatch: pytest.MonkeyPatch, *, asked: bool, longest: str
+) -> None:
+    for name, value in {
+        "TURN_S": 60,
+        "LONG_TURN_S": 60,
+        "LISTENS_S": 60 if asked else 0,
+        longest: -1,
+    }.items():
+        monkeypatch.setattr(turn, name, value)
     turn.expect()
     async with Others() as others:
         found = [others.turns async for _ in Batch(THREE)]
     assert found == sorted(set(found)), "somebody else had a turn between any two inputs"
 
 
-@pytest.mark.parametrize(("name", "value"), [("TURN_S", 60), ("LISTENS_S", 0)], ids=["quick", "nobody asks"])
-async def test_what_is_quick_or_keeps_nobody_waiting_is_done_in_one_turn(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: float
-) -> None:
-    monkeypatch.setattr(turn, "TURN_S", -1)
-    monkeypatch.setattr(turn, name, value)
+@pytest.mark.parametrize("listens_s", [0, 60], ids=["no requests", "requests"])
+async def test_what_is_quick_is_done_in_one_turn(monkeypatch: pytest.MonkeyPatch, listens_s: int) -> None:
+    for name, value in {"TURN_S": 60, "LONG_TURN_S": 60, "LISTENS_S": listens_s}.items():
+        monkeypatch.setattr(turn, name, value)
     turn.expect()
     async with Others() as others:
         found = [others.turns async for _ in Batch(THREE)]

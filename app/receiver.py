@@ -1,4 +1,4 @@
-"""The simulated warehouse: takes signed webhooks, each once by its id, and fails to order."""
+"""Who is told outside, simulated: takes signed webhooks, each once by its id, and fails to order."""
 
 import asyncio
 from http import HTTPStatus
@@ -11,12 +11,12 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 SECRET = "whsec_c2ltdWxhdGVkLXdhcmVob3VzZS1zZWNyZXQ="  # noqa: S105  # guards nothing
-"""What transfers to the simulator are to be signed with."""
+"""What webhooks to the simulator are to be signed with."""
 
 MOST_DELAY_MS = 600_000
 
 
-class Transfer(Struct, kw_only=True):
+class Told(Struct, kw_only=True):
     """Be one message as it came first; `deliveries` counts how often it came."""
 
     id: str
@@ -26,8 +26,8 @@ class Transfer(Struct, kw_only=True):
     deliveries: int = 1
 
 
-class TransferFaults(BaseModel):
-    """Say whether all transfers fail from now on, and how long each is kept waiting."""
+class Faults(BaseModel):
+    """Say whether all messages fail from now on, and how long each is kept waiting."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -49,24 +49,26 @@ _read = Decoder(_Body).decode
 
 
 class Receiver:
-    """Keep every transfer in the order in which they came."""
+    """Keep every message of one kind, such as transfers, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._webhook = Webhook(SECRET)
-        self._transfers: dict[str, Transfer] = {}
+        self._told: dict[str, Told] = {}
         self._refused = 0
-        self._faults = TransferFaults()
+        self._faults = Faults()
 
     def routes(self) -> list[web.RouteDef]:
         """Return where it is reached."""
         return [
-            web.post("/transfers", self.take),
-            web.get("/transfers", self.show),
-            web.put("/faults/transfers", self.switch),
+            web.post(f"/{self._kind}", self.take),
+            web.get(f"/{self._kind}", self.show),
+            web.get(f"/{self._kind}/count", self.count),
+            web.put(f"/faults/{self._kind}", self.switch),
         ]
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """Take one transfer; what has come before is answered in the same way, and counted."""
+        """Take one message; what has come before is answered in the same way, and counted."""
         body = await request.read()
         faults = self._faults
         if not self._is_signed(body, request):
@@ -83,12 +85,16 @@ class Receiver:
 
     async def show(self, _: web.Request) -> web.StreamResponse:
         """Show what has come, and how many were refused for their signatures."""
-        transfers = to_builtins([*self._transfers.values()])
-        return web.json_response({"transfers": transfers, "refused": self._refused})
+        told = to_builtins([*self._told.values()])
+        return web.json_response({self._kind: told, "refused": self._refused})
+
+    async def count(self, _: web.Request) -> web.StreamResponse:
+        """Show how many have come: little to ask for, however many they are."""
+        return web.json_response({"count": len(self._told)})
 
     async def switch(self, request: web.Request) -> web.StreamResponse:
         """Order faults, or none."""
-        self._faults = TransferFaults.model_validate_json(await request.read())
+        self._faults = Faults.model_validate_json(await request.read())
         return web.json_response(self._faults.model_dump())
 
     def _is_signed(self, body: bytes, request: web.Request) -> bool:
@@ -99,9 +105,9 @@ class Receiver:
         return True
 
     def _remember(self, message_id: str, body: _Body) -> None:
-        if (known := self._transfers.get(message_id)) is not None:
+        if (known := self._told.get(message_id)) is not None:
             known.deliveries += 1
             return
-        self._transfers[message_id] = Transfer(
+        self._told[message_id] = Told(
             id=message_id, type=body.type, order_id=body.data.order_id, sequence=body.data.sequence
         )

@@ -1,6 +1,6 @@
 """The simulated payment provider: a real HTTP server that fails to order, and its true ledger.
 
-Beside it is the simulated warehouse, of `app.receiver`.
+Beside it are the simulated warehouse and whoever tells customers, of `app.receiver`.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from app.written import Written, json_bytes
 HOST = "127.0.0.1"
 PORT = 6080
 KEY_HEADER = "Idempotency-Key"
+RECEIVED = ("transfers", "notifications")
+"""What is told outside, and taken here."""
 
 SLOW_S = 1.0
 FLAKY_FAILURES = 2
@@ -308,7 +310,7 @@ def create_app(ledger: Ledger) -> web.Application:
             web.get("/charges/{key}", provider.find_charge),
             web.get("/refunds/{key}", provider.find_refund),
             web.put("/faults/refunds", provider.switch_refunds),
-            *Receiver().routes(),
+            *(route for kind in RECEIVED for route in Receiver(kind).routes()),
         ]
     )
     return app

@@ -1,4 +1,4 @@
-"""The simulated warehouse: takes what is signed, once by its id, and fails to order."""
+"""Who is told outside, simulated: takes what is signed, once by its id, and fails to order."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,8 @@ BODY = json.dumps({"type": "ORDER_COMPLETED", "data": {"order_id": "one", "seque
 @pytest.fixture
 async def warehouse() -> AsyncIterator[Warehouse]:
     app = web.Application()
-    app.add_routes(Receiver().routes())
+    app.add_routes(Receiver("transfers").routes())
+    app.add_routes(Receiver("notifications").routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -53,6 +54,8 @@ async def test_what_is_signed_is_taken_and_a_repeat_is_known_by_its_id(warehouse
         ],
         "refused": 0,
     }
+    async with warehouse.get("/transfers/count") as answer:
+        assert await answer.json() == {"count": 1}
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,13 @@ async def test_it_fails_while_it_is_told_to(warehouse: Warehouse) -> None:
     async with warehouse.put("/faults/transfers", json={}) as answer:
         assert answer.status == 200
     assert await post(warehouse, signed()) == 200
+
+
+async def test_each_kind_of_message_has_its_own_books_and_faults(warehouse: Warehouse) -> None:
+    async with warehouse.put("/faults/notifications", json={"failing": True}) as answer:
+        assert answer.status == 200
+    assert await post(warehouse, signed()) == 200
+    async with warehouse.post("/notifications", data=BODY, headers=signed()) as answer:
+        assert answer.status == 503
+    async with warehouse.get("/notifications") as answer:
+        assert await answer.json() == {"notifications": [], "refused": 0}

@@ -1,6 +1,7 @@
 """`python -m app load`, run as a process of its own, and what its report comes to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +33,30 @@ def offer(system: System, load: Load, name: str) -> Mapping[str, Any]:
     Raises:
         Failure: there is no report in time.
     """
-    report = system.path(f"{name}.json")
-    command = system.command("load", *_options(load, system.url, str(report)), log=f"{name}.log")
+    with offering(system, load, name) as report:
+        return report()
+
+
+@contextmanager
+def offering(system: System, load: Load, name: str) -> Iterator[Callable[[], Mapping[str, Any]]]:
+    """Offer the load during the block; what is given waits for the generator's report, and returns it.
+
+    It raises `Failure` where there is none in time.
+    """
+    path = system.path(f"{name}.json")
+    command = system.command("load", *_options(load, system.url, str(path)), log=f"{name}.log")
+
+    def report() -> Mapping[str, Any]:
+        code = command.wait_until_done(load.seconds + load.settle_s + MORE_S)
+        if code is None or not path.exists():  # code 1 with a report: some orders were not settled
+            raise Failure(f"{command} gave no report:\n{command.last_lines()}")
+        return dict(orjson.loads(path.read_bytes()))
+
     command.start()
     try:
-        code = command.wait_until_done(load.seconds + load.settle_s + MORE_S)
+        yield report
     finally:
         command.kill()
-    if code is None or not report.exists():  # code 1 with a report: some orders were not settled
-        raise Failure(f"{command} gave no report:\n{command.last_lines()}")
-    return dict(orjson.loads(report.read_bytes()))
 
 
 def steady_figures(report: Mapping[str, Any], part: str) -> dict[str, float]:

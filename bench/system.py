@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -57,21 +57,22 @@ class Cpu(NamedTuple):
 class System:
     """Be one system on the scenario's broker, with topics of its own; as a context manager, gone in the end.
 
-    The worker is not running before `start_worker`.
+    The worker is not running before `start_worker`. The provider's ledger is on disk only where it is to
+    outlive the provider: each charge waits for the disk then.
     """
 
-    def __init__(self, bench: Bench, name: str) -> None:
+    def __init__(self, bench: Bench, name: str, *, outlives: bool = False) -> None:
         self._bench = bench
         self._folder = bench.scratch / name
         self._logs = bench.logs / name
         # The file's settings, so that what is measured is what a user gets.
         self.settings = load(ROOT / "faust.yml").model_copy(update={"broker": bench.broker.bootstrap})
         self.kafka = Kafka(bench.broker.bootstrap, self.settings.partitions)
-        self.provider_url = f"http://{HOST}:{_free_port()}"
-        self.url = f"http://{HOST}:{_worker_port()}"
+        self.provider_url = new_url()
+        self.url = worker_url("worker")
         self.exit_codes: list[int | None] = []
-        port = self.provider_url.rpartition(":")[2]
-        self._simulator = Command("simulator", "--port", port, log=self._logs / "simulator.log")
+        ledger = ("--ledger", f"{self._folder}.ledger") if outlives else ()
+        self._simulator = self.simulator("simulator", self.provider_url, *ledger)
         self._worker = self._new_worker()
 
     def __enter__(self) -> Self:
@@ -83,8 +84,7 @@ class System:
         self.kafka.delete_topics()
         topics.ensure(self.settings)
         self.kafka.await_no_offsets(GROUP, INPUTS)
-        self._simulator.start()
-        self._simulator.wait_for(f"{self.provider_url}/charges", START_S)
+        self.start_provider()
         return self
 
     def __exit__(
@@ -119,6 +119,19 @@ class System:
         """Stop the worker as its process manager would."""
         self.exit_codes.append(self._worker.stop())
 
+    def start_provider(self) -> None:
+        """Start the payment provider, with the ledger it had if it has one on disk.
+
+        Raises:
+            Failure: it was not in time.
+        """
+        self._simulator.start()
+        self._simulator.wait_for(f"{self.provider_url}/charges", START_S)
+
+    def kill_provider(self) -> None:
+        """End the payment provider without a chance to tidy up."""
+        self._simulator.kill()
+
     def forget(self) -> None:
         """Delete the folder with the worker's state; it must not run."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -127,6 +140,27 @@ class System:
         """Return another command of the application, which knows where this system is."""
         environment = {"ORDERS_BROKER": self.settings.broker}
         return Command(*arguments, log=self._logs / log, environment=environment)
+
+    def simulator(self, name: str, url: str, *options: str) -> Command:
+        """Return a simulator that is reached there; it is not running yet."""
+        port = url.rpartition(":")[2]
+        return Command("simulator", "--port", port, *options, log=self._logs / f"{name}.log")
+
+    def new_worker(
+        self, name: str, stages: Collection[str], url: str, settings: Mapping[str, str]
+    ) -> Command:
+        """Return a worker of these stages that is reached there; it is not running yet."""
+        environment = {
+            "ORDERS_BROKER": self.settings.broker,
+            "ORDERS_PAYMENT__URL": self.provider_url,
+            "ORDERS_DATA_DIR": str(self._folder),
+            "ORDERS_WORKER_ID": name,
+            "ORDERS_STAGES": SEPARATOR.join(stages),
+            "ORDERS_CONFIG": os.fspath(ROOT / "faust.yml"),
+            **settings,
+        }
+        port = url.rpartition(":")[2]
+        return Command("worker", "--web-port", port, log=self._logs / f"{name}.log", environment=environment)
 
     def path(self, name: str) -> Path:
         """Return where a scenario may put a file."""
@@ -215,31 +249,22 @@ class System:
         return self.count(ENDS) >= self.count(PLACED) and self.kafka.is_committed(GROUP, INPUTS)
 
     def _new_worker(self) -> Command:
-        port = self.url.rpartition(":")[2]
-        environment = {
-            "ORDERS_BROKER": self.settings.broker,
-            "ORDERS_PAYMENT__URL": self.provider_url,
-            "ORDERS_DATA_DIR": str(self._folder),
-            "ORDERS_WORKER_ID": "bench",
-            "ORDERS_STAGES": SEPARATOR.join(STAGES),
-            "ORDERS_CONFIG": os.fspath(ROOT / "faust.yml"),
-            # A backlog is made on purpose here, and is no reason to cancel what waits in it.
-            "ORDERS_SAGA__PENDING_MS": PATIENCE_MS,
-            "ORDERS_SAGA__PAYING_MS": PATIENCE_MS,
-        }
-        return Command("worker", "--web-port", port, log=self._logs / "worker.log", environment=environment)
+        # A backlog is made on purpose here, and is no reason to cancel what waits in it.
+        patience = {"ORDERS_SAGA__PENDING_MS": PATIENCE_MS, "ORDERS_SAGA__PAYING_MS": PATIENCE_MS}
+        return self.new_worker("worker", STAGES, self.url, patience)
 
 
-def _free_port() -> int:
+def new_url() -> str:
+    """Return an address that nobody listens at."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+        return f"http://{HOST}:{probe.getsockname()[1]}"
 
 
 @cache
-def _worker_port() -> int:
-    """Return the same port for the workers of all trials.
+def worker_url(_name: str) -> str:
+    """Return the same address for the workers of this name in all trials.
 
     Their member of the group outlives them for its session, and Faust holds the next one to its address.
     """
-    return _free_port()
+    return new_url()

@@ -19,7 +19,8 @@ REPETITIONS = 3
 STEADY_S = 20
 QUICK_STEADY_S = 3
 
-WIDTH = 100
+WIDTH = 160
+"""Where there is no terminal: as many columns as `outages` has fit into it."""
 
 
 class How(NamedTuple):

@@ -24,7 +24,7 @@ def table(scenario: Scenario, rows: Sequence[Row]) -> Table:
     subjects = [subject for subject in scenario.SUBJECTS if subject in found]
     shown = Table(
         Column("", no_wrap=True),
-        *(Column(subject, justify="right") for subject in subjects),
+        *(Column(subject.replace(" ", "\n"), justify="right") for subject in subjects),
         box=box.SIMPLE_HEAD,
     )
     for figure in scenario.FIGURES:

@@ -7,7 +7,7 @@ long for a tenth less. So it is told of no codec, and what it laid out is compre
 
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -38,8 +38,9 @@ class _Codec(NamedTuple):
     compress: Callable[[bytes], bytes]
 
 
-_CODECS = MappingProxyType(
+_CODECS: Mapping[str, _Codec | None] = MappingProxyType(
     {
+        "none": None,
         "gzip": _Codec(DefaultRecordBatch.CODEC_GZIP, partial(gzip_encode, compresslevel=1)),
         "snappy": _Codec(DefaultRecordBatch.CODEC_SNAPPY, snappy_encode),
         "lz4": _Codec(DefaultRecordBatch.CODEC_LZ4, partial(lz4_encode, level=1)),
@@ -68,7 +69,7 @@ class Packed(NamedTuple):
 
 def pack(records: list[Record], compression: str, who: Identity, sequence: int) -> Iterator[Packed]:
     """Yield the records in as few batches as hold them; `sequence` is the first one's number."""
-    now_ms, codec = int(time.time() * 1000), _CODECS.get(compression)
+    now_ms, codec = int(time.time() * 1000), _CODECS[compression]
 
     def begin() -> DefaultRecordBatchBuilder:
         return DefaultRecordBatchBuilder(_MAGIC, 0, 0, who.producer_id, who.epoch, sequence, BATCH_BYTES)

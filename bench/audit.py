@@ -48,9 +48,9 @@ def judge(evidence: Evidence) -> dict[str, float]:
     }
 
 
-def complaints(figures: Mapping[str, float]) -> list[str]:
-    """Return a sentence for each check that failed."""
-    return [f"{figures[name]:,.0f} {words}" for name, words in WORDS.items() if figures.get(name)]
+def complaints(figures: Mapping[str, float], words: Mapping[str, str] = WORDS) -> list[str]:
+    """Return a sentence for each check that failed, in these words."""
+    return [f"{figures[name]:,.0f} {said}" for name, said in words.items() if figures.get(name)]
 
 
 def _lost(evidence: Evidence) -> int:

@@ -42,8 +42,3 @@ def compare(due: AbstractSet[str], told: Sequence[Mapping[str, Any]]) -> Deliver
 def miscounted(totals: Mapping[str, int], completed: int, cancelled: int) -> int:
     """Return by how many ends the totals of the statistics are wrong."""
     return abs(totals["completed"] - completed) + abs(totals["cancelled"] - cancelled)
-
-
-def complaints(figures: Mapping[str, float]) -> list[str]:
-    """Return a sentence for each check that failed."""
-    return [f"{figures[name]:,.0f} {words}" for name, words in WORDS.items() if figures.get(name)]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import orjson
 
@@ -72,14 +72,15 @@ def charges(system: System) -> list[Any]:
     return list(fetch(f"{system.provider_url}/charges")["entries"])
 
 
-def fetch(url: str, timeout_s: float = ANSWER_S) -> Any:
-    """Return the JSON at this address, None where there is nothing (404).
+def fetch(asked: str | Request, timeout_s: float = ANSWER_S) -> Any:
+    """Return the JSON at this address, or that answers this request; None where there is nothing (404).
 
     Raises:
         Failure: there is no answer in time, or another one.
     """
+    url = asked if isinstance(asked, str) else asked.full_url
     try:
-        with urlopen(url, timeout=timeout_s) as answer:  # noqa: S310  # our own loopback address
+        with urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310  # our own loopback address
             return orjson.loads(answer.read())
     except HTTPError as error:
         if error.code == HTTPStatus.NOT_FOUND:

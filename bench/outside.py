@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from http import HTTPMethod
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 import orjson
 
@@ -92,11 +91,8 @@ class Outside:
         """
         url = f"{self._url}/faults/{TOLD[stage]}"
         request = Request(url, orjson.dumps(faults), method=HTTPMethod.PUT)  # noqa: S310  # our loopback
-        try:
-            with urlopen(request, timeout=ANSWER_S):  # noqa: S310
-                return
-        except (URLError, TimeoutError, ConnectionError) as error:
-            raise Failure(f"{url}: {error}") from error
+        if fetch(request, ANSWER_S) is None:
+            raise Failure(f"{url}: there is no such fault to order")
 
     def told(self, stage: str) -> list[Any]:
         """Return every message that the receiver has of a stage, by its own record.

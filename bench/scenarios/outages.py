@@ -256,7 +256,7 @@ class _Trial:
         repeats = sum(each.repeats for each in found)
         findings.figures |= checks | {"repeats": repeats - self._repeats}
         self._repeats = repeats
-        findings.notes += [*deliveries.complaints(checks), *blemishes(subject, findings.figures)]
+        findings.notes += [*audit.complaints(checks, deliveries.WORDS), *blemishes(subject, findings.figures)]
 
     def _counts(self, before: Counts = NONE) -> Counts:
         now = (self._system.count(topics) for topics in (PLACED, RESERVED, ENDS))

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.errors import Failure
 from app.topics import changelog_of
+from bench.audit import complaints
 from bench.evidence import charges, fetch
 from bench.figures import per_order_us
 from bench.orders import INPUTS, order_id, settled
@@ -99,9 +100,7 @@ def _check(system: System, count: int, findings: Findings) -> None:
         not _is_completed(fetch(f"{system.url}/orders/{order_id(number)}", ANSWER_S))
         for number in range(0, count, count // SAMPLE)
     )
-    findings.notes += [
-        f"{findings.figures[name]:,.0f} {words}" for name, words in WORDS.items() if findings.figures[name]
-    ]
+    findings.notes += complaints(findings.figures, WORDS)
 
 
 def _is_completed(order: Any) -> bool:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bench.deliveries import Delivery, compare, complaints, miscounted
+from bench.audit import complaints
+from bench.deliveries import WORDS, Delivery, compare, miscounted
 
 
 def told(order_id: str, message_id: str = "m", deliveries: int = 1) -> dict[str, Any]:
@@ -36,6 +37,6 @@ def test_statistics_are_right_only_where_each_kind_of_end_is() -> None:
 
 
 def test_each_check_that_failed_has_a_sentence_and_repeats_have_none() -> None:
-    assert complaints({"missing": 0, "twice": 0, "miscounted": 0, "repeats": 5}) == []
-    assert len(complaints({"missing": 1_000, "twice": 2, "miscounted": 3})) == 3
-    assert complaints({"missing": 1_000}) == ["1,000 messages are missing"]
+    assert complaints({"missing": 0, "twice": 0, "miscounted": 0, "repeats": 5}, WORDS) == []
+    assert len(complaints({"missing": 1_000, "twice": 2, "miscounted": 3}, WORDS)) == 3
+    assert complaints({"missing": 1_000}, WORDS) == ["1,000 messages are missing"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app import topics
+from app import broker, topics
 from app.processes import Command
 from app.settings import load
 
@@ -38,6 +38,16 @@ def started(folder: Path, bootstrap: str) -> "Iterator[System]":
     for worker in system.workers.values():
         worker.stop()
     system.simulator.stop()
+
+
+@contextmanager
+def secluded(folder: Path) -> "Iterator[System]":
+    """Give a system without workers, on a Kafka of its own."""
+    with (
+        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
+        started(folder, kafka.bootstrap) as system,
+    ):
+        yield system
 
 
 @dataclass

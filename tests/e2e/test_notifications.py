@@ -7,11 +7,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from app import broker
 from tests.e2e.letters import listed, operate
 from tests.e2e.outside import MailServer, mail_server
 from tests.e2e.shop import Shop, item, new_sku, order, until
-from tests.e2e.system import System, started
+from tests.e2e.system import System, secluded
 
 STOCK = 100
 
@@ -26,11 +25,7 @@ async def post_office() -> AsyncIterator[MailServer]:
 @pytest.fixture(scope="module")
 async def mailing(post_office: MailServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Give a system of its own, which sends mail."""
-    folder = tmp_path_factory.mktemp("mailing")
-    with (
-        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
-        started(folder, kafka.bootstrap) as system,
-    ):
+    with secluded(tmp_path_factory.mktemp("mailing")) as system:
         system.settings |= {
             "ORDERS_NOTIFICATIONS__CHANNEL": "smtp",
             "ORDERS_NOTIFICATIONS__SMTP__PORT": str(post_office.port),

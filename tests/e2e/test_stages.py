@@ -8,11 +8,10 @@ from functools import partial
 import aiohttp
 import pytest
 
-from app import broker
 from app.processes import Command
 from tests.e2e.outside import figure
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System, free_port, started
+from tests.e2e.system import System, free_port, secluded
 
 STAGES = ("orders", "inventory", "payments", "analytics", "notifications")
 SETTLED = {"COMPLETED": "tok_ok", "CANCELLED": "tok_declined"}
@@ -22,11 +21,7 @@ AUDIT_S = 60
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give a system of its own: other workers on these topics would be another group's."""
-    folder = tmp_path_factory.mktemp("apart")
-    with (
-        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
-        started(folder, kafka.bootstrap) as system,
-    ):
+    with secluded(tmp_path_factory.mktemp("apart")) as system:
         system.settings["ORDERS_NOTIFICATIONS__CHANNEL"] = "log"
         yield system
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from app import broker
 from app.delivery.meter import STEPS
 from tests.e2e.collector import Collector, Seen, collecting
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import System, free_port, started
+from tests.e2e.system import System, free_port, secluded
 from tests.e2e.test_metrics import is_quiet, scraped
 
 CUSTOMER = "customer-whom-nobody-names"
@@ -22,11 +21,7 @@ ABSENT = "raise ModuleNotFoundError('as if it was not installed')\n"
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give a system of its own: other workers of its group would take orders over, and not be traced."""
-    folder = tmp_path_factory.mktemp("traced")
-    with (
-        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
-        started(folder, kafka.bootstrap) as system,
-    ):
+    with secluded(tmp_path_factory.mktemp("traced")) as system:
         # In every worker: it is part of a member's name, and another waits until this one's session is over.
         system.settings["ORDERS_NOTIFICATIONS__CHANNEL"] = "log"
         yield system

@@ -8,12 +8,11 @@ from functools import partial
 import aiohttp
 import pytest
 
-from app import broker
 from app.receiver import SECRET
 from tests.e2e.letters import listed, operate
 from tests.e2e.outside import Warehouse, figure
 from tests.e2e.shop import Document, Shop, item, new_sku, order, until
-from tests.e2e.system import SHORT_SESSION, System, started
+from tests.e2e.system import SHORT_SESSION, System, secluded
 from tests.e2e.test_poison import Poison, spread
 
 STOCK = 100
@@ -24,11 +23,7 @@ SOLD, BACK = "ORDER_COMPLETED", "ORDER_REFUNDED"
 @pytest.fixture(scope="module")
 def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give a system of its own, which transfers to its simulator."""
-    folder = tmp_path_factory.mktemp("telling")
-    with (
-        broker.start(folder / "kafka", options=broker.QUICK) as kafka,
-        started(folder, kafka.bootstrap) as system,
-    ):
+    with secluded(tmp_path_factory.mktemp("telling")) as system:
         system.settings |= SHORT_SESSION | {
             "ORDERS_TRANSFER__URL": f"{system.provider_url}/transfers",
             "ORDERS_TRANSFER__SECRET": SECRET,

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from app import broker
-from tests.e2e.system import System, free_port, started
+from tests.e2e.system import System, free_port, secluded, started
 from tests.faults.market import Market, kill_workers, mend
 from tests.faults.node import Node
 from tests.faults.trial import Trial, table
@@ -67,10 +67,7 @@ def fair(
 @pytest.fixture
 def separate(tmp_path: Path) -> Iterator[System]:
     """Give a system without workers on a Kafka of the test's own, which nobody will use after it."""
-    with (
-        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
-        started(tmp_path, kafka.bootstrap) as system,
-    ):
+    with secluded(tmp_path) as system:
         yield system
 
 

@@ -2,48 +2,36 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import aiohttp
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from app import broker, topics
+from app import topics
 from app.processes import Command
 from app.settings import load
 from tests.e2e.shop import Shop, item, new_sku, order
-from tests.e2e.system import READY_S, System, free_port, started
+from tests.e2e.system import READY_S, System, free_port
 
 EXIT_CODE = 70
 
 
-@pytest.fixture
-def lost(tmp_path: Path) -> Iterator[System]:
-    """Give a system of the test's own: its topics are deleted."""
-    with (
-        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
-        started(tmp_path, kafka.bootstrap) as system,
-    ):
-        yield system
-
-
 @pytest.mark.parametrize("folder", ["kept", pytest.param("gone", marks=pytest.mark.full)])
 async def test_a_worker_does_not_start_on_a_changelog_that_was_emptied(
-    lost: System, session: aiohttp.ClientSession, folder: str
+    separate: System, session: aiohttp.ClientSession, folder: str
 ) -> None:
     port, sku = free_port(), new_sku()
-    worker, url = await lost.worker(port)
+    worker, url = await separate.worker(port)
     shop = Shop(session, url)
     await shop.restock(sku, 1)
     assert (await shop.buy(order(item(sku))))["status"] == "COMPLETED"
     assert await asyncio.to_thread(worker.stop) == 0
-    await asyncio.to_thread(make_anew, lost, "orders-changelog")
+    await asyncio.to_thread(make_anew, separate, "orders-changelog")
     if folder == "gone":
-        shutil.rmtree(lost.folder / "data")
+        shutil.rmtree(separate.folder / "data")
 
     for _ in range(2):  # the first start must not leave anything behind that makes the second one pass
-        again = Command("worker", "--web-port", str(port), log=worker.log, environment=lost.environment)
+        again = Command("worker", "--web-port", str(port), log=worker.log, environment=separate.environment)
         again.start()
         assert await asyncio.to_thread(again.wait_until_done, READY_S) == EXIT_CODE
         assert "orders-changelog[" in again.last_lines(3)

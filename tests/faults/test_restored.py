@@ -2,16 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from app import broker
 from tests.e2e.shop import Shop, item, new_sku, order
-from tests.e2e.system import System, free_port, started
+from tests.e2e.system import SHORT_SESSION, System, free_port
 from tests.e2e.test_audit import audit
 from tests.e2e.test_rebuild import all_kinds, rebuild
 from tests.faults.test_emptied import make_anew
@@ -22,14 +20,10 @@ MANY = 6
 
 
 @pytest.fixture
-def lost(tmp_path: Path) -> Iterator[System]:
+def lost(separate: System) -> System:
     """Give a system of the test's own: its topics are deleted."""
-    with (
-        broker.start(tmp_path / "kafka", options=broker.QUICK) as kafka,
-        started(tmp_path, kafka.bootstrap) as system,
-    ):
-        system.settings["ORDERS_KAFKA__SESSION_TIMEOUT_MS"] = "6000"
-        yield system
+    separate.settings |= SHORT_SESSION
+    return separate
 
 
 @pytest.mark.full

@@ -8,7 +8,7 @@ Leans on aiokafka 0.14's `AIOKafkaClient`: `send`, `cluster`, `add_topic`, `forc
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from aiokafka.client import AIOKafkaClient
@@ -152,7 +152,7 @@ class BatchProducer:
         for topic in {topic for topic, _ in waiting} - self._known:
             await client.add_topic(topic)
             self._known.add(topic)
-        pause_s = BACKOFF_S
+        pauses = _pauses()
         while waiting:
             failure: KafkaError | None = None
             for place, verdict in (await self._send(client, waiting)).items():
@@ -168,8 +168,7 @@ class BatchProducer:
                     settle(place, Unacknowledged(str(verdict)))
             if failure is not None:
                 logger.warning("records for %s places are sent again: %s", len(waiting), failure)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, BACKOFF_MAX_S)
+                await asyncio.sleep(next(pauses))
                 await client.force_metadata_update()
 
     async def _send(
@@ -216,11 +215,11 @@ class BatchProducer:
         return self._client
 
     async def _persist(self) -> AIOKafkaClient:
-        pause_s = BACKOFF_S
-        while (client := await self._connect()) is None:
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, BACKOFF_MAX_S)
-        return client
+        pauses = _pauses()
+        while True:
+            if (client := await self._connect()) is not None:
+                return client
+            await asyncio.sleep(next(pauses))
 
     async def _connect(self) -> AIOKafkaClient | None:
         client = AIOKafkaClient(
@@ -288,3 +287,11 @@ class StageProducer(BatchProducer):
         if (error := for_code(answer.error_code)) is not NoError:
             raise error()
         self._who = Identity(answer.producer_id, answer.producer_epoch)
+
+
+def _pauses() -> Iterator[float]:
+    """Yield for how long to wait before each next try, in seconds."""
+    pause_s = BACKOFF_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, BACKOFF_MAX_S)

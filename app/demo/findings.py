@@ -1,7 +1,9 @@
 """What the demo has found out about one promise: that it was kept, or what differs."""
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,6 +12,9 @@ from rich.text import Text
 
 SHOWN = 10
 """How many differences are shown of each."""
+
+PATIENCE_S = 60
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,16 @@ class Finding:
     def is_kept(self) -> bool:
         """Tell whether all is as it should be."""
         return not self.differences
+
+
+async def patiently(look: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+    """Return what is found once all of it is kept, or there is no more time to wait for that."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        findings = await look()
+        if all(finding.is_kept for finding in findings) or time.monotonic() > deadline:
+            return findings
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 def show(finding: Finding, console: Console) -> None:

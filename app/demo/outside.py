@@ -1,8 +1,6 @@
 """What customers and the warehouse of the demo have heard of its orders."""
 
-import asyncio
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +9,10 @@ from pathlib import Path
 import aiohttp
 
 from app.demo.customers import Outcome
-from app.demo.findings import Finding, apart
+from app.demo.findings import Finding, apart, patiently
 from app.demo.system import Running
 from app.outbound.channels import TOLD
 from models.events import OrderCompleted
-
-PATIENCE_S = 60
-LOOK_EVERY_S = 0.2
 
 _told = re.compile(TOLD % (r"(\S+)", r"(\w+)"))
 
@@ -38,13 +33,12 @@ async def hear(
     session: aiohttp.ClientSession, running: Running, outcomes: Sequence[Outcome]
 ) -> list[Finding]:
     """Return what was heard, once it is all there is to hear, or there is no more time to wait for it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
+
+    async def look() -> list[Finding]:
         heard = await _look(session, running)
-        findings = [check_notifications(heard, outcomes), check_transfers(heard, outcomes)]
-        if all(finding.is_kept for finding in findings) or time.monotonic() > deadline:
-            return findings
-        await asyncio.sleep(LOOK_EVERY_S)
+        return [check_notifications(heard, outcomes), check_transfers(heard, outcomes)]
+
+    return await patiently(look)
 
 
 def check_notifications(heard: Heard, outcomes: Sequence[Outcome]) -> Finding:

@@ -15,13 +15,11 @@ from rich.progress import Progress
 from app.audit.book import SKU
 from app.audit.facts import Status
 from app.audit.run import Audit, Options
-from app.demo.findings import Finding
+from app.demo.findings import PATIENCE_S, Finding, patiently
 from app.errors import Failure
 from app.scratch import Scratch
 from app.settings import Settings
 
-PATIENCE_S = 60
-LOOK_EVERY_S = 0.2
 STANDS_STILL_S = 0.5
 DEADLINE = timedelta(minutes=15)
 LOOK_BACK = timedelta(hours=1)
@@ -129,12 +127,12 @@ class Statistics:
 
     async def compare(self, before: Look, placed: int) -> Finding:
         """Compare once both have got to the end, or there is no more time to wait for it."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            found = check(before, await self.look(), placed)
-            if found.is_kept or time.monotonic() > deadline:
-                return found
-            await asyncio.sleep(LOOK_EVERY_S)
+
+        async def look() -> list[Finding]:
+            return [check(before, await self.look(), placed)]
+
+        (found,) = await patiently(look)
+        return found
 
 
 def _missing(reckoned: Totals, placed: int) -> tuple[str, ...]:

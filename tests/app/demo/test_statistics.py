@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.demo import statistics
+from app.demo import findings, statistics
 from app.demo.statistics import Look, Statistics, Totals, check, counted, reckoned
 
 BEFORE = {"COMPLETED": 3, "CANCELLED": 1}
@@ -58,12 +58,12 @@ async def test_it_begins_where_both_stand_still(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_it_looks_again_until_they_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(findings, "LOOK_EVERY_S", 0)
     finding = await Scripted(ending(counted(NOTHING)), ending(counted(TOTAL))).compare(BEGINNING, 5)
     assert finding.is_kept
 
 
 async def test_it_gives_up_in_the_end_and_says_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "PATIENCE_S", -1)
+    monkeypatch.setattr(findings, "PATIENCE_S", -1)
     finding = await Scripted(ending(counted(NOTHING))).compare(BEGINNING, 5)
     assert "orders: 0 in the summary, 5 by the audit" in finding.differences

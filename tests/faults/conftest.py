@@ -20,16 +20,19 @@ SEED = int(os.environ.get("FAULT_SEED") or secrets.randbelow(1_000_000))
 TRIALS = pytest.StashKey[list[Trial]]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def patients_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
-    """Give a broker that tests may break as they like."""
+    """Give a broker that tests may break as they like.
+
+    It goes with its module: judges read all that a Kafka has been told, which would grow with each test.
+    """
     with broker.start(tmp_path_factory.mktemp("patients-kafka"), options=broker.QUICK) as kafka:
         yield kafka
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hospital(patients_kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Give the system that is every test's patient, one after the other."""
+    """Give the system that is the patient of a module's tests, one after the other."""
     with started(tmp_path_factory.mktemp("patient"), patients_kafka.bootstrap) as system:
         yield system
 

@@ -1,6 +1,6 @@
 """What the scenarios of the whole saga say below their tables, and read out of a log."""
 
-from bench.scenarios import backlog, flash_sale, growth, recovery, saga
+from bench.scenarios import backlog, flash_sale, growth, rebuild, recovery, saga
 
 
 def test_recovery_is_what_the_worker_says_last() -> None:
@@ -24,3 +24,18 @@ def test_remarks_sum_up_what_was_measured() -> None:
     sale = {"worker": {"accepted": 3_000.0, "settled_s": 2.0}}
     assert "1,500 orders/s" in flash_sale.remarks(sale)[0]
     assert "+20 MiB" in backlog.remarks({"worker": {"peak_rss_mib": 120.0, "before_peak_mib": 100.0}})[0]
+
+
+def test_a_rebuild_is_measured_from_its_beginning_to_its_end() -> None:
+    seconds = {"all": 4.0, "read": 1.0, "fold": 2.0}
+    found = {"records": 200, "live_records": 0, "found": {"orders": 2, "payments": 1}, "seconds": seconds}
+    assert rebuild.figures(found) == {
+        "events": 200,
+        "live_records": 0,
+        "events_per_s": 50.0,
+        "all_s": 4.0,
+        "read_s": 1.0,
+        "live_s": 0.0,
+        "fold_s": 2.0,
+        "differences": 3,
+    }

@@ -1,13 +1,10 @@
 """`python -m app load`, run as a process of its own, and what its report comes to."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from app.errors import Failure
 from bench.system import System
 
 MORE_S = 60
@@ -37,26 +34,15 @@ def offer(system: System, load: Load, name: str) -> Mapping[str, Any]:
         return report()
 
 
-@contextmanager
-def offering(system: System, load: Load, name: str) -> Iterator[Callable[[], Mapping[str, Any]]]:
+def offering(
+    system: System, load: Load, name: str
+) -> AbstractContextManager[Callable[[], Mapping[str, Any]]]:
     """Offer the load during the block; what is given waits for the generator's report, and returns it.
 
-    It raises `Failure` where there is none in time.
+    It raises `Failure` where there is none in time. Of orders that do not settle the report says how many.
     """
-    path = system.path(f"{name}.json")
-    command = system.command("load", *_options(load, system.url, str(path)), log=f"{name}.log")
-
-    def report() -> Mapping[str, Any]:
-        code = command.wait_until_done(load.seconds + load.settle_s + MORE_S)
-        if code is None or not path.exists():  # code 1 with a report: some orders were not settled
-            raise Failure(f"{command} gave no report:\n{command.last_lines()}")
-        return dict(orjson.loads(path.read_bytes()))
-
-    command.start()
-    try:
-        yield report
-    finally:
-        command.kill()
+    limit_s = load.seconds + load.settle_s + MORE_S
+    return system.reporting("load", *_options(load, system.url), name=name, timeout_s=limit_s)
 
 
 def steady_figures(report: Mapping[str, Any], part: str) -> dict[str, float]:
@@ -99,7 +85,7 @@ def count_figures(report: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _options(load: Load, url: str, report: str) -> list[str]:
+def _options(load: Load, url: str) -> list[str]:
     options = {
         "rate": load.rate,
         "seconds": load.seconds,
@@ -109,6 +95,5 @@ def _options(load: Load, url: str, report: str) -> list[str]:
         "connections": load.connections,
         "settle-timeout": load.settle_s,
         "url": url,
-        "json": report,
     }
     return [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -4,12 +4,14 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import orjson
 from confluent_kafka import Producer
 
 from app import topics
@@ -140,6 +142,27 @@ class System:
         """Return another command of the application, which knows where this system is."""
         environment = {"ORDERS_BROKER": self.settings.broker}
         return Command(*arguments, log=self._logs / log, environment=environment)
+
+    @contextmanager
+    def reporting(self, *arguments: str, name: str, timeout_s: float) -> Iterator[Callable[[], Any]]:
+        """Run a command that takes `--json` during the block; what is given waits for its report.
+
+        That raises `Failure` where there is none in time; one that tells of faults is a report as well.
+        """
+        path = self.path(f"{name}.json")
+        command = self.command(*arguments, "--json", str(path), log=f"{name}.log")
+
+        def report() -> Any:
+            code = command.wait_until_done(timeout_s)
+            if code is None or not path.exists():
+                raise Failure(f"{command} gave no report:\n{command.last_lines()}")
+            return orjson.loads(path.read_bytes())
+
+        command.start()
+        try:
+            yield report
+        finally:
+            command.kill()
 
     def simulator(self, name: str, url: str, *options: str) -> Command:
         """Return a simulator that is reached there; it is not running yet."""

@@ -1,11 +1,9 @@
 """Rebuild: the tables made anew from the topics alone, and compared with those there are."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from app.errors import Failure
 from bench.audit import CHECKS, complaints
 from bench.burst import burst
 from bench.evidence import gather
@@ -68,18 +66,7 @@ def _measure(bench: Bench, system: System, subject: str, findings: Findings) -> 
     burst(system, orders, BURST_S, Findings())
     findings.note_checks(gather(system))
     system.stop_worker()
-    findings.figures |= figures(_rebuilt(system, *(() if subject == "compared" else ("--until", LATER))))
+    options = () if subject == "compared" else ("--until", LATER)
+    with system.reporting("rebuild", *options, name="rebuild", timeout_s=REBUILD_S) as report:
+        findings.figures |= figures(report())
     findings.notes += complaints(findings.figures, WORDS)
-
-
-def _rebuilt(system: System, *options: str) -> Any:
-    file = system.path("rebuild.json")
-    command = system.command("rebuild", "--json", str(file), *options, log="rebuild.log")
-    command.start()
-    try:
-        code = command.wait_until_done(REBUILD_S)
-    finally:
-        command.kill()
-    if code is None or not file.exists():
-        raise Failure(f"{command} ended with code {code}:\n{command.last_lines()}")
-    return json.loads(file.read_bytes())

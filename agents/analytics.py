@@ -10,7 +10,7 @@ from models.analytics import Placed
 from tables.analytics import count_news
 
 
-@delivery.stage(events.AnalyticsEvent)
+@delivery.stage(events.AnalyticsEvent, awaited=False)
 async def analytics(batches: Batches) -> None:
     """Count each end once, in the minute in which it came about."""
     async for batch in batches:

@@ -43,14 +43,14 @@ Stage = Callable[[Batches], Awaitable[None]]
 class Running(NamedTuple):
     """Be a stage at work: the topics that it reads, and what it has for its own.
 
-    `waits_outside` where it begins something outside, for which its records may have to wait.
+    `hurried` where orders are late when it is.
     """
 
     reads: tuple[str, ...]
     source: Source
     producer: StageProducer
     batches: Batches
-    waits_outside: bool
+    hurried: bool
 
 
 class Edges(NamedTuple):
@@ -103,14 +103,15 @@ class Delivery:
         self._notes.append(note)
         return note
 
-    def stage(self, *reads: type[Message], room: asyncio.Event | None = None) -> Callable[[Stage], Stage]:
+    def stage(
+        self, *reads: type[Message], room: asyncio.Event | None = None, awaited: bool = True
+    ) -> Callable[[Stage], Stage]:
         """Make the function the agent of these messages' topics, its name the stage's.
 
         While `room` is not set it is given answers alone: what it began outside is bounded, and the rest
-        waits in Kafka. Without it there is always room.
+        waits in Kafka. Without it there is always room. Where no order waits for it, it is not `awaited`:
+        however late it is, none is refused for that.
         """
-        always = asyncio.Event()
-        always.set()
 
         def declare(stage: Stage) -> Stage:
             topics = tuple(message.type for message in reads)
@@ -118,7 +119,7 @@ class Delivery:
             topic = self._app.topic(*topics, key_type=bytes, value_type=bytes)
 
             async def agent(_stream: Any) -> None:
-                await self._run(stage, topics, room or always, waits_outside=room is not None)
+                await self._run(stage, topics, room, awaited=awaited)
 
             agent.__name__ = agent.__qualname__ = stage.__name__
             agent.__module__ = stage.__module__
@@ -151,10 +152,11 @@ class Delivery:
     def behind_s(self) -> float:
         """Return how late the stages work on what they are sent, in seconds.
 
-        One that waits for others outside does not count: its records are in Kafka for as long as that takes.
+        One that no order waits for does not count, nor one that waits for others outside: its records are in
+        Kafka for as long as that takes.
         """
-        stages = (stage for stage in self._running.values() if not stage.waits_outside)
-        return max((stage.batches.behind_s for stage in stages), default=0.0)
+        hurried = (stage.batches for stage in self._running.values() if stage.hurried)
+        return max((batches.behind_s for batches in hurried), default=0.0)
 
     async def reaches_broker(self) -> bool:
         """Tell whether Kafka answers this worker."""
@@ -197,17 +199,19 @@ class Delivery:
             await asyncio.gather(*(each.revoke() for each in running))
 
     async def _run(
-        self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event, *, waits_outside: bool
+        self, stage: Stage, reads: tuple[str, ...], room: asyncio.Event | None, *, awaited: bool
     ) -> None:
         source = self._edges.source(self.settings, stage.__name__)
         producer = self._edges.producer(self.settings)
-        bounds = Bounds(self.settings.delivery.batch_records, room, self.settings.partitions)
+        waits_outside = room is not None
+        bounds = Bounds(self.settings.delivery.batch_records, room or _always(), self.settings.partitions)
         reach = faults.points(stage.__name__, os.environ.get(faults.VARIABLE, ""))
         begin, reach = traced(stage.__name__, reach, keeps=waits_outside)
         meter = Meter(stage.__name__)
         means = Means(producer, self.progress, self.ownership, meter, reach, self._note, begin)
         batches = Batches(source, means, self._decode, bounds)
-        self._running[stage.__name__] = Running(reads, source, producer, batches, waits_outside)
+        hurried = awaited and not waits_outside
+        self._running[stage.__name__] = Running(reads, source, producer, batches, hurried)
         metrics.STAGE_BEHIND.labels(stage.__name__).set_function(lambda: batches.behind_s)
         for topic in reads:
             metrics.CONSUMER_LAG.labels(topic).set_function(partial(self._lag_of, topic))
@@ -237,3 +241,9 @@ class Delivery:
                 if not self._app.should_stop:
                     die(f"stage {stage.__name__} stopped taking batches")
                 return
+
+
+def _always() -> asyncio.Event:
+    room = asyncio.Event()
+    room.set()
+    return room

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -122,11 +123,16 @@ class Customers:
         return stock
 
     async def _post(self, url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._session.post(f"{url}{path}", json=body) as answer:
-            document: dict[str, Any] = await answer.json(content_type=None)
-        if answer.status != 202:  # noqa: PLR2004  # accepted
-            raise Failure(f"POST {path} was answered {answer.status}: {document.get('detail')}")
-        return document
+        """Post until it is accepted: what is too much for a slow machine is tried again when it says."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            async with self._session.post(f"{url}{path}", json=body) as answer:
+                document: dict[str, Any] = await answer.json(content_type=None)
+            if answer.status == HTTPStatus.ACCEPTED:
+                return document
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                raise Failure(f"POST {path} was answered {answer.status}: {document.get('detail')}")
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
 def _wish(number: int, count: int) -> dict[str, Any]:

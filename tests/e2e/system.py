@@ -15,6 +15,9 @@ from app.settings import load
 HOST = "127.0.0.1"
 READY_S = 60
 
+PATIENCE_MS = 60_000
+"""How late a worker may be before it refuses orders: on a busy machine a start alone may take 10 s."""
+
 SHORT_SESSION = {"ORDERS_KAFKA__SESSION_TIMEOUT_MS": "6000"}
 """For a worker that a test takes away for good: as short as Kafka has it, for its partitions wait so long."""
 
@@ -108,5 +111,6 @@ class System:
             "ORDERS_DATA_DIR": str(self.folder / "data"),
             "ORDERS_PAYMENT__URL": self.provider_url,
             "ORDERS_PAYMENT__TIMEOUT_MS": "1500",
+            "ORDERS_WEB__MAX_LAG_MS": str(PATIENCE_MS),
             **self.settings,
         }

@@ -322,7 +322,7 @@ Stage = Callable[[Batches], Awaitable[None]]
 class Worker:
     """Run one stage on the records put before it."""
 
-    def __init__(self, log: Log, **bounds: int) -> None:
+    def __init__(self, log: Log, *, awaited: bool = True, **bounds: int) -> None:
         self.log = log
         self.app = FakeApp()
         self.state = RecordingState(log)
@@ -342,7 +342,7 @@ class Worker:
             ),
         )
         self.delivery.progress = RecordingProgress(log)
-        self.delivery.stage(InventoryRestocked)(self.restock)
+        self.delivery.stage(InventoryRestocked, awaited=awaited)(self.restock)
         self.task: asyncio.Task[None] | None = None
 
     async def restock(self, batches: Batches) -> None:

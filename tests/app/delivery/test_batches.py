@@ -1,6 +1,7 @@
 """Batches, one after the other: faults, answers from outside, rebalances and the end of the process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -16,6 +17,7 @@ from models.events import InventoryRestocked
 from tests.app.delivery.fakes import (
     PARTITION,
     POISON,
+    RECORDED_MS,
     STEPS,
     Died,
     Log,
@@ -43,8 +45,8 @@ async def worker_of(_mortal: None) -> AsyncIterator[Callable[..., Worker]]:
     """Make workers, and end them with the test."""
     made: list[Worker] = []
 
-    def make(log: Log | None = None, **bounds: int) -> Worker:
-        made.append(Worker(log or Log(), **bounds))
+    def make(log: Log | None = None, *, awaited: bool = True, **bounds: int) -> Worker:
+        made.append(Worker(log or Log(), awaited=awaited, **bounds))
         return made[-1]
 
     yield make
@@ -450,6 +452,19 @@ async def test_lag_is_what_has_not_been_worked_through_yet(worker_of: MakeWorker
     worker.put(2, 3)
     await until(lambda: worker.acknowledged == [1, 2])
     assert worker.delivery.lag(*PARTITION) == 0
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_a_worker_is_late_where_a_stage_is_that_orders_wait_for(
+    worker_of: MakeWorker, *, awaited: bool
+) -> None:
+    worker = worker_of(Log(holds_at="states sent"), awaited=awaited)
+    await worker.begin()
+    assert worker.delivery.behind_s() == 0
+    worker.put(2)
+    await until(lambda: worker.log.done[-1:] == ["states sent"])
+    late_s = time.time() - RECORDED_MS / 1000
+    assert worker.delivery.behind_s() == (pytest.approx(late_s, rel=0.01) if awaited else 0)
 
 
 async def test_kafka_is_asked_once_whether_it_answers_however_many_stages_run(worker_of: MakeWorker) -> None:

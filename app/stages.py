@@ -1,8 +1,21 @@
 """The stages there are, which of them a worker runs, and what the group of such workers is called."""
 
 from collections.abc import Collection
+from types import MappingProxyType
 
-STAGES = ("orders", "inventory", "payments", "analytics", "notifications", "transfer")
+AGENTS = MappingProxyType(
+    {
+        "orders": ("orders", "deadlines"),
+        "inventory": ("inventory",),
+        "payments": ("payments",),
+        "analytics": ("analytics",),
+        "notifications": ("notifications",),
+        "transfer": ("transfer",),
+    }
+)
+"""The modules of agents that make up each stage."""
+
+STAGES = tuple(AGENTS)
 SWITCHED = ("notifications", "transfer")
 """Those of them that are off until a setting switches them on."""
 

@@ -15,21 +15,11 @@ from faust import streams
 from app import folders, logs, outbound, runtime, topics, tracing
 from app.errors import WorkerRefused
 from app.settings import Settings, current
+from app.stages import AGENTS
 
 SUPPORTED_FAUST = "0.15.3"
 PACKAGES = ("tables", "web")
 """Where tables and routes are declared: every module of these is part of the worker."""
-
-AGENTS = {
-    "orders": ("orders", "deadlines"),
-    "inventory": ("inventory",),
-    "payments": ("payments",),
-    "analytics": ("analytics",),
-    "notifications": ("notifications",),
-    "transfer": ("transfer",),
-}
-"""The modules of agents that make up each stage."""
-
 
 PROMISES = {"PROCESSING_GUARANTEE": "at_least_once", "CONSUMER_AUTO_OFFSET_RESET": "earliest"}
 """What Faust reads from the environment by itself, and the one value that each may have."""

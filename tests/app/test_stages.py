@@ -1,14 +1,18 @@
 """The stages that a worker runs, and the name of its group."""
 
+import pkgutil
+from itertools import chain
+
 import pytest
 
+import agents
 from app.settings import Settings
-from app.stages import STAGES, chosen, group_of, is_group
-from app.worker import AGENTS
+from app.stages import AGENTS, STAGES, chosen, group_of, is_group
 
 
-def test_every_stage_has_its_modules() -> None:
-    assert tuple(AGENTS) == STAGES
+def test_every_agent_is_part_of_one_stage() -> None:
+    found = [module.name for module in pkgutil.iter_modules(agents.__path__)]
+    assert sorted(chain(*AGENTS.values())) == sorted(found)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,10 @@ def audit(  # noqa: PLR0913  # an option each
     deadline_s: Annotated[
         float, typer.Option(min=0.1, max=31_536_000, help="Give an order so many seconds to end.")
     ] = 900.0,
+    at_rest: Annotated[
+        bool,
+        typer.Option("--at-rest", help="Nothing is under way: what has not come by now is an offence."),
+    ] = False,
     worker: Annotated[
         str | None, typer.Option(help="Compare the tables, too, as this worker answers: http://HOST:PORT.")
     ] = None,
@@ -43,8 +47,11 @@ def audit(  # noqa: PLR0913  # an option each
 
     if metrics_port is not None and not follow:
         raise typer.BadParameter("it needs --follow", param_hint="--metrics-port")
+    if at_rest and follow:
+        raise typer.BadParameter("what is followed is not at rest", param_hint="--at-rest")
     options = Options(
         deadline=timedelta(seconds=deadline_s),
+        at_rest=at_rest,
         worker=worker,
         every_s=every_s if follow else None,
         metrics_port=metrics_port,

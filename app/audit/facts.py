@@ -69,15 +69,19 @@ class Fact(Generic[M_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Be what the rules reckon with: the time now, the deadline of an order, the brokers' clocks' spread."""
+    """Be what the rules reckon with: the time now, the deadline of an order, the brokers' clocks' spread.
+
+    `at_rest` where nothing is under way any more: what has not followed by now is never going to.
+    """
 
     now: datetime
     deadline: timedelta
     skew: timedelta = timedelta()
+    at_rest: bool = False
 
     def is_over(self, since: datetime) -> bool:
         """Tell whether what should have followed at this time is overdue."""
-        return self.now > since + self.deadline
+        return self.at_rest or self.now > since + self.deadline
 
 
 class History:

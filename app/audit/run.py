@@ -35,6 +35,7 @@ class Options:
     """Be how an audit is made; `every_s` is None for one that does not go on."""
 
     deadline: timedelta
+    at_rest: bool = False
     worker: str | None = None
     every_s: float | None = None
     metrics_port: int | None = None
@@ -86,7 +87,8 @@ class Audit:
         judged = self._reader.ends()
         ends = self._reader.ends()
         self._read(ends, progress)
-        limits = Limits(now=now, deadline=self._options.deadline, skew=self._skew)
+        options = self._options
+        limits = Limits(now=now, deadline=options.deadline, skew=self._skew, at_rest=options.at_rest)
         with _bar(progress, "judged", self.book.totals.records) as update:
             self._tell = update
             self.book.judged = 0
@@ -95,7 +97,7 @@ class Audit:
             with _bar(progress, "compared", None):
                 asyncio.run(self._comparison.compare(self._stop.is_set))
             self._tick()
-        offenders = self.book.offences(self._options.at_most)
+        offenders = self.book.offences(options.at_most)
         compared = self._comparison.counts if self._comparison else None
         return report(self.book.totals, offenders, compared)
 

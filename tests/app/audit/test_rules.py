@@ -101,6 +101,13 @@ def test_an_order_that_is_not_past_its_deadline_is_open_and_no_offence() -> None
     assert (found.orders[ORDER].status, found.orders[ORDER].due) == (Status.OPEN, moment(60))
 
 
+def test_an_order_that_is_open_is_an_offence_where_nothing_is_under_way() -> None:
+    facts = [Fact(created(("A", 1)), Place("ORDER_CREATED", 0, 0))]
+    at_rest = Limits(now=moment(60), deadline=timedelta(seconds=60), at_rest=True)
+    assert audit(facts, at_rest).kinds == {Kind.NO_END}
+    assert not audit(sale(), at_rest).offences
+
+
 def test_what_was_recorded_while_the_ends_were_looked_for_needs_no_cause_yet() -> None:
     facts = without(sale(), "PAYMENT_COMPLETED", "INVENTORY_DEDUCTED", "INVENTORY_RESTOCKED")
     soon = Limits(now=moment(1), deadline=DEADLINE)

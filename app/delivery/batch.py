@@ -48,9 +48,10 @@ class Rows:
         self._last: dict[bytes, Record] = {}
 
     def add(self, key: bytes, value: bytes | None, place: Place) -> None:
-        """Write a row."""
+        """Write a row; what was to stand behind all others is not to undo it."""
         self.written[key] = value
         self.values.pop(key, None)
+        self._last.pop(key, None)
         row = {"key": key, "value": value}
         if place is Place.LAST:
             self._last[key] = row

@@ -69,6 +69,24 @@ def test_a_line_that_is_returned_before_the_mark_of_its_sale_is_forgotten_keeps_
     assert [record["key"] for record in records if record["value"] is None] == [b"hold/mug/sold"]
 
 
+def test_a_line_that_is_returned_after_the_mark_of_its_sale_was_forgotten_keeps_its_row_also_within_a_batch(
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
+    batch = Batch(())
+    process(
+        batch,
+        message(InventoryRestocked, timedelta(), quantity=5),
+        message(RequestInventory, timedelta(), order_id="back", quantity=1),
+        message(RequestInventorySale, timedelta(seconds=1), order_id="back", quantity=1),
+        message(RequestInventory, LONG, order_id="late", quantity=1),
+        message(RequestInventoryReturn, LONG, order_id="back", quantity=1),
+    )
+    (records,) = batch.rows().values()
+    rows = {record["key"]: record["value"] for record in records}
+    assert b'"RETURNED"' in (rows[b"hold/mug/back"] or b"")
+
+
 def test_a_restock_is_remembered_for_as_long_as_its_key_needs_it_and_forgotten_then(monkeypatch: Any) -> None:
     monkeypatch.setattr("app.delivery.state.State.get", lambda *_: None)
     assert remember_restocks == needed(DAY) > REMEMBER_RESTOCKS, "by default a key counts for a day"

@@ -10,7 +10,16 @@ from app.delivery.state import NotHere
 from models.order import Order
 from models.saga import OrderEvent, evolve
 from tables.orders import OPEN, coder, due, find_open, find_waiting, limits, save_order, take_up
-from tests.models.scenario import created, declined, deducted, insufficient, moment, paid, released
+from tests.models.scenario import (
+    created,
+    declined,
+    deducted,
+    insufficient,
+    moment,
+    paid,
+    refund_requested,
+    released,
+)
 
 Rows = dict[bytes, bytes | None]
 
@@ -21,6 +30,7 @@ LIVES: Mapping[str, tuple[OrderEvent, ...]] = {
     "completed": (created(), deducted(), paid()),
     "refused": (created(), insufficient()),
     "cancelled": (created(), deducted(), declined(), released()),
+    "taken back": (created(), deducted(), paid(), refund_requested()),
 }
 
 

@@ -151,6 +151,17 @@ def test_rows_stand_first_in_turn_and_last() -> None:
     ]
 
 
+@pytest.mark.parametrize("place", [Place.FIRST, Place.IN_TURN, Place.LAST])
+def test_what_was_to_be_written_last_does_not_undo_what_was_written_after_it(place: Place) -> None:
+    state, batch = state_of(Log()), Batch(())
+    batch.write(state, 0, b"row", b"1", place=place)
+    batch.write(state, 0, b"row", None, place=Place.LAST)
+    batch.write(state, 0, b"row", b"2", place=place)
+    (records,) = batch.rows().values()
+    assert (records[-1]["key"], records[-1]["value"]) == (b"row", b"2")
+    assert batch.read(state, 0, b"row") == b"2"
+
+
 def test_messages_leave_in_the_order_in_which_they_were_sent() -> None:
     batch = Batch(())
     batch.send(restocked(1), restocked(2))

@@ -12,6 +12,7 @@ from app import broker
 from tests.e2e.system import System, free_port, secluded, started
 from tests.faults.market import Market, kill_workers, mend
 from tests.faults.node import Node
+from tests.faults.receiver import listening
 from tests.faults.trial import Trial, table
 
 SEED = int(os.environ.get("FAULT_SEED") or secrets.randbelow(1_000_000))
@@ -33,7 +34,10 @@ def patients_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.
 @pytest.fixture(scope="module")
 def hospital(patients_kafka: broker.Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Give the system that is the patient of a module's tests, one after the other."""
-    with started(tmp_path_factory.mktemp("patient"), patients_kafka.bootstrap) as system:
+    with (
+        started(tmp_path_factory.mktemp("patient"), patients_kafka.bootstrap) as system,
+        listening(system),
+    ):
         yield system
 
 
@@ -62,7 +66,7 @@ def fair(
     trial: Trial, node: Node, tmp_path: Path, session: aiohttp.ClientSession, ports: tuple[int, ...]
 ) -> Iterator[Market]:
     """Give a market whose broker is that node."""
-    with started(tmp_path, node.bootstrap) as system:
+    with started(tmp_path, node.bootstrap) as system, listening(system):
         yield Market(trial, system, session, ports)
         kill_workers(system)
 
@@ -70,7 +74,7 @@ def fair(
 @pytest.fixture
 def separate(tmp_path: Path) -> Iterator[System]:
     """Give a system without workers on a Kafka of the test's own, which nobody will use after it."""
-    with secluded(tmp_path) as system:
+    with secluded(tmp_path) as system, listening(system):
         yield system
 
 

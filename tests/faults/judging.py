@@ -1,7 +1,8 @@
 """What became of the orders of a test, by judges that do not take the system's word for it.
 
-They are the log of orders, the provider's own ledger, the states as the changelogs alone give them, and the
-auditor, who knows from the topics what must follow from what.
+They are the log of orders, the provider's own ledger, what was heard outside, the states as the changelogs
+alone give them and as pure functions make them of the topics alone, and the auditor, who knows from the
+topics what must follow from what.
 """
 
 import asyncio
@@ -13,16 +14,35 @@ from collections.abc import Mapping, Sequence
 import aiohttp
 
 from app.processes import Command
-from models.events import OrderCancelled, OrderCompleted, OrderCreated
-from tests.e2e.shop import Document, Shop
+from models.events import NotificationEvent, OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from tests.e2e.shop import Document, Shop, until
 from tests.e2e.system import System
 from tests.faults.log import newest_values, values
+from tests.faults.receiver import heard, is_listened_to
+from tests.faults.tampering import read_to_the_end
 from tests.faults.trial import Trial
 
 ENDS = (OrderCompleted.type, OrderCancelled.type)
 ANSWER_S = 5
 AUDIT_S = 1_800
 AT_A_TIME = 500
+REFUSALS = {429, 503}
+"""How a worker may answer an order that it does not accept, whatever is broken."""
+
+REFUND = "refund-"
+"""Before the order id, in the key by which the provider knows a refund."""
+
+TOLD = {
+    "COMPLETED": ((OrderCompleted.type, 1), (NotificationEvent.type, 1)),
+    "CANCELLED": ((NotificationEvent.type, 1),),
+    "REFUNDED": (
+        (OrderCompleted.type, 1),
+        (OrderRefunded.type, 2),
+        (NotificationEvent.type, 1),
+        (NotificationEvent.type, 2),
+    ),
+}
+"""What is heard outside of an order that has ended so: which kind of message, the how-many-th."""
 
 
 class Judge:
@@ -35,13 +55,18 @@ class Judge:
         self._accepted: set[str] = set()
 
     async def accepted(self, shop: Shop, body: Document) -> str | None:
-        """Place an order; return its id where it was accepted. No answer is unknown, not refused."""
+        """Place an order; return its id where it was accepted. No answer is unknown, not refused.
+
+        Raises:
+            AssertionError: the order was good, and something else was said of it.
+        """
         try:
             async with asyncio.timeout(ANSWER_S):
                 status, answer = await shop.post("/orders", body)
         except (aiohttp.ClientError, TimeoutError):
             return None
         if status != 202:
+            assert status in REFUSALS, answer
             return None
         order_id = str(answer["order_id"])
         self._accepted.add(order_id)
@@ -86,8 +111,12 @@ class Judge:
             assert charged[order["order_id"]] == int(order["status"] == "COMPLETED"), order
         for sku, stock in self._stocked.items():
             assert await shop.counters(sku) == (stock - sold[sku], 0, sold[sku])
-        await asyncio.to_thread(self._rebuilt_alike, orders, sold)
-        await self._audit(shop)
+        await asyncio.to_thread(self._recovered_alike, orders, sold)
+        await self._told_once(shop, orders)
+        await self._counted_once(shop, sold)
+        await asyncio.to_thread(read_to_the_end, self._system.bootstrap)
+        await self._run("rebuild")
+        await self._run("audit", "--at-rest", "--worker", shop.url)
         return orders
 
     async def _settled(self, shop: Shop, order_ids: set[str]) -> list[Document]:
@@ -104,7 +133,7 @@ class Judge:
                 raise one
         return [one for one in known if not isinstance(one, BaseException)]
 
-    def _rebuilt_alike(self, orders: Sequence[Document], sold: Mapping[str, int]) -> None:
+    def _recovered_alike(self, orders: Sequence[Document], sold: Mapping[str, int]) -> None:
         """Check that who knows the changelogs alone finds every order and all stock as the system says."""
         found = newest_values(self._system.bootstrap, "orders-changelog")
         for order in orders:
@@ -114,13 +143,37 @@ class Judge:
             item = json.loads(found[f"item/{sku}".encode()])
             assert (item["available"], item["reserved"], item["sold"]) == (stock - sold[sku], 0, sold[sku])
 
-    async def _audit(self, shop: Shop) -> None:
-        """Have the auditor look at the topics, and at the tables beside them."""
-        log = self._system.folder / "audit.log"
-        audit = Command("audit", "--worker", shop.url, log=log, environment=self._system.environment)
-        audit.start()
-        code = await asyncio.to_thread(audit.wait_until_done, AUDIT_S)
-        assert code == 0, audit.last_lines(40)
+    async def _told_once(self, shop: Shop, orders: Sequence[Document]) -> None:
+        """Check that each end was heard outside, under one id, and nothing else of these orders was."""
+        if not is_listened_to(self._system):
+            return
+        ids = {order["order_id"] for order in orders}
+        due = Counter((order["order_id"], *told) for order in orders for told in TOLD[order["status"]])
+
+        async def about_these() -> Counter[tuple[str, str, int]]:
+            found = await heard(self._system, shop.session)
+            return Counter({what: count for what, count in found.items() if what[0] in ids})
+
+        found = await until(about_these, lambda found: found.total() >= due.total())
+        assert found == due
+
+    async def _counted_once(self, shop: Shop, sold: Mapping[str, int]) -> None:
+        """Check that the statistics have each sale once, less what was given back."""
+
+        async def units() -> dict[str, int]:
+            status, answer = await shop.get("/analytics/summary?minutes=1440")
+            known = answer["total"]["units"] if status == 200 else {}
+            return {sku: known.get(sku, 0) for sku in self._stocked}
+
+        await until(units, lambda found: found == {sku: sold.get(sku, 0) for sku in self._stocked})
+
+    async def _run(self, command: str, *arguments: str) -> None:
+        """Have a command of the system's look at all there is, and find nothing wrong."""
+        log = self._system.folder / f"{command}.log"
+        run = Command(command, *arguments, log=log, environment=self._system.environment)
+        run.start()
+        code = await asyncio.to_thread(run.wait_until_done, AUDIT_S)
+        assert code == 0, run.last_lines(40)
 
     def _created(self, until_ms: float = math.inf) -> set[str]:
         """Return the orders in the log at this time that want what the test has stocked."""
@@ -133,9 +186,13 @@ class Judge:
     def _charged(self) -> Mapping[str, int]:
         """Return how often each order is charged by the provider's ledger, less what was given back."""
         charged: defaultdict[str, int] = defaultdict(int)
+        placed = {created.get("order_id") for created in values(self._system.bootstrap, OrderCreated.type)}
         for line in self._system.ledger.read_text("utf-8").splitlines():
             entry = json.loads(line)
+            key, kind = entry["idempotency_key"], entry["kind"]
+            assert key.startswith(REFUND) == (kind == "refund"), f"another key than an order's own: {key}"
+            order_id = key.removeprefix(REFUND)
+            assert order_id in placed, f"a {kind} that is no order's, or under another key: {key}"
             if entry["outcome"] == "completed":
-                order_id = entry["idempotency_key"].removeprefix("refund-")
-                charged[order_id] += 1 if entry["kind"] == "charge" else -1
+                charged[order_id] += 1 if kind == "charge" else -1
         return charged

@@ -87,6 +87,10 @@ class Market:
         """Wait until the worker is ready."""
         await asyncio.to_thread(self.worker(port).wait_for, f"{url_of(port)}/health/ready", READY_S)
 
+    def at(self, port: int) -> Shop:
+        """Return a customer who goes to the worker with this port, and to no other."""
+        return Shop(self._session, url_of(port))
+
     def rss_mib(self) -> float:
         """Return the memory that the workers hold, of the one that holds most."""
         return max(accounting.rss_mib(self.worker(port).pid) for port in self.running)

@@ -10,11 +10,14 @@ COMMITTING = "app/delivery/committing.py"
 SAGA = "models/saga.py"
 STOCK = "models/stock.py"
 PAYMENT = "models/payment.py"
+OUTBOUND = "models/outbound.py"
 
 TEST_COMMITTING = "tests/app/delivery/test_committing.py"
 TEST_SAGA = "tests/models/test_saga.py"
 TEST_STOCK = "tests/models/test_stock.py"
 TEST_PAYMENT = "tests/models/test_payment.py"
+TEST_OUTBOUND = "tests/models/test_outbound.py"
+TEST_STATISTICS = "tests/tables/test_analytics.py"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,24 @@ DELIVERY = (
         """\
     await means.producer.publish(batch.outgoing)
     await _save(batch, means)
+""",
+        IN_ORDER,
+    ),
+    Mutation(
+        "messages go out before the disk has the states",
+        COMMITTING,
+        "    await _save(batch, means)\n",
+        """\
+    publish = means.producer.publish
+
+    async def both(states):
+        offsets = await publish(states)
+        await publish(batch.outgoing)
+        return offsets
+
+    means.producer.publish = both
+    await _save(batch, means)
+    means.producer.publish = publish
 """,
         IN_ORDER,
     ),
@@ -314,6 +335,48 @@ RECEIVERS = (
         "if payment.delayed_since is None else payment",
         "",
         f"{TEST_PAYMENT}::test_a_refund_that_fails_stays_open_and_says_so_with_the_time_of_its_first_failure",
+    ),
+    Mutation(
+        "a message is sent again for each repeat of its event",
+        OUTBOUND,
+        "    if known.status in _LOST and parcel.asked_at > known.asked_at:\n",
+        "    if known.status is not ParcelStatus.OPEN:\n",
+        f"{TEST_OUTBOUND}::test_a_repeat_of_what_was_delivered_is_not_sent",
+    ),
+    Mutation(
+        "a dead letter is sent again when its old record is read again",
+        OUTBOUND,
+        "    if known.status in _LOST and parcel.asked_at > known.asked_at:\n",
+        "    if known.status in _LOST:\n",
+        f"{TEST_OUTBOUND}::test_the_record_of_a_dead_letter_that_is_read_again_after_a_crash_changes_nothing",
+    ),
+    Mutation(
+        "an outcome of a message counts each time",
+        OUTBOUND,
+        "if outbox is None or known is None or known.status is not AWAITED_IN[type(given)]:",
+        "if outbox is None or known is None:",
+        f"{TEST_OUTBOUND}::test_an_outcome_counts_where_it_is_awaited_and_nowhere_else",
+    ),
+    Mutation(
+        "an end counts in the statistics each time that it is read",
+        "models/analytics.py",
+        "    fresh = [each for each in news if each.offset > minute.counted_to]\n",
+        "    fresh = [*news]\n",
+        f"{TEST_STATISTICS}::test_whatever_a_crash_keeps_of_the_rows_each_end_counts_once",
+    ),
+    Mutation(
+        "units count in the statistics each time that they are read",
+        "models/analytics.py",
+        "    fresh = [each for each in news if each.offset > units.counted_to]\n",
+        "    fresh = [*news]\n",
+        f"{TEST_STATISTICS}::test_whatever_a_crash_keeps_of_the_rows_each_end_counts_once",
+    ),
+    Mutation(
+        "an end counts in the statistics each time that it is said",
+        "tables/analytics.py",
+        "    if batch.read(state, partition, key) not in (None, offset):\n        return False\n",
+        "",
+        f"{TEST_STATISTICS}::test_what_was_said_again_counts_once",
     ),
 )
 

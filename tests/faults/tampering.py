@@ -40,9 +40,11 @@ _KINDS: Mapping[str, tuple[type[Message], ...]] = {
     ),
     "payments": (commands.RequestPayment, commands.RequestPaymentRefund),
     "analytics": (events.AnalyticsEvent,),
+    "notifications": (events.NotificationEvent,),
+    "transfer": (events.OrderCompleted, events.OrderRefunded),
 }
 READ_BY = {stage: tuple(message.type for message in kinds) for stage, kinds in _KINDS.items()}
-"""The topics that each stage reads, but for those that tell somebody outside: here nobody listens."""
+"""The topics that each stage reads."""
 
 READ = tuple(topic for topics in READ_BY.values() for topic in topics)
 """The topics that any stage reads."""

@@ -16,6 +16,7 @@ from models.events import OrderCancelled, OrderCompleted, OrderCreated, OrderLin
 from models.messages import derive_id
 from tests.e2e.shop import until
 from tests.faults.market import GOODS, PLENTY, Market
+from tests.faults.receiver import SILENT
 
 BACKLOG = 200_000
 SHORT = 1_250
@@ -39,6 +40,7 @@ async def test_a_backlog_of_two_hundred_thousand_orders_is_drained_in_flat_memor
     fair: Market,
 ) -> None:
     fair.settings = PATIENT
+    fair.system.settings |= SILENT
     await fair.open(workers=1, goods=(PLENTY, SHORT) * GOODS)
     port = fair.ports[0]
     await fair.stop(port)

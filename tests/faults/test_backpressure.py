@@ -6,7 +6,8 @@ import aiohttp
 
 from tests.e2e.shop import Shop, item, new_sku, order, until
 from tests.e2e.system import System
-from tests.e2e.test_workers import all_of
+from tests.faults.judging import Judge
+from tests.faults.trial import Trial
 
 STOCK = 100_000
 WAVES = 400
@@ -14,10 +15,11 @@ WAVE = 25
 
 
 async def test_orders_that_would_be_late_are_refused_and_the_others_settle(
-    patient: System, session: aiohttp.ClientSession, port: int
+    trial: Trial, patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:
     worker, url = await patient.worker(port, {"ORDERS_WEB__MAX_LAG_MS": "50"})
     shop, sku = Shop(session, url), new_sku()
+    judge = Judge(trial, patient, {sku: STOCK})
     await shop.restock(sku, STOCK)
     accepted: list[str] = []
     refused: list[tuple[str, str]] = []
@@ -39,8 +41,9 @@ async def test_orders_that_would_be_late_are_refused_and_the_others_settle(
     assert accepted, "void: the worker was late the whole time"
     assert refused[0][0] == "1"
     assert "late" in refused[0][1]
-    settled = await all_of([shop.settled(order_id) for order_id in accepted])
-    assert {one["status"] for one in settled} == {"COMPLETED"}
-    assert await shop.counters(sku) == (STOCK - len(accepted), 0, len(accepted))
-    await until(lambda: shop.post("/orders", order(item(sku))), lambda answer: answer[0] == 202)
+    trial.hit(await asyncio.to_thread(judge.in_flight))
+    await until(lambda: judge.accepted(shop, order(item(sku))), bool)
+    orders = await judge.all_is_well(shop)
+    assert {one["order_id"] for one in orders} > {*accepted}
+    assert {one["status"] for one in orders} == {"COMPLETED"}
     assert await asyncio.to_thread(worker.stop) == 0

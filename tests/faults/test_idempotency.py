@@ -12,6 +12,8 @@ import pytest
 from app.broker import Broker
 from tests.e2e.shop import Answer, Shop, item, new_sku, order, until
 from tests.e2e.system import System
+from tests.faults.judging import Judge
+from tests.faults.trial import Trial
 
 SHORT_S = 5
 KEYS = 32
@@ -26,7 +28,7 @@ def is_accepted(answer: Answer) -> bool:
 
 
 async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
-    patient: System, session: aiohttp.ClientSession, port: int
+    trial: Trial, patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:
     brief = {"ORDERS_WEB__IDEMPOTENCY_S": str(SHORT_S), "ORDERS_WEB__ACCEPT_TIMEOUT_MS": "1000"}
     worker, url = await patient.worker(port, brief)
@@ -43,11 +45,12 @@ async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
         assert not second.replayed
         assert second.raw != first.raw
     await shop.stock(sku, lambda known: (known["restocked"], known["sold"]) == (11, 3))
+    assert len(await Judge(trial, patient, {sku: 11}).all_is_well(shop)) == 2
     assert await asyncio.to_thread(worker.stop) == 0
 
 
 async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_sent_again(
-    patient: System, patients_kafka: Broker, session: aiohttp.ClientSession, port: int
+    trial: Trial, patient: System, patients_kafka: Broker, session: aiohttp.ClientSession, port: int
 ) -> None:
     worker, url = await patient.worker(port, {"ORDERS_WEB__ACCEPT_TIMEOUT_MS": "1000"})
     shop, sku, key = Shop(session, url), new_sku(), str(uuid4())
@@ -60,6 +63,7 @@ async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_se
             shop.post_once("/orders", body, key), shop.post_once(restock, {"quantity": 5}, key)
         )
         assert (ordered.status, restocked.status) == (503, 503)
+        trial.hit(1)
         assert (await shop.post_once("/orders", order(item(sku, quantity=2)), key)).status == 422
     finally:
         os.kill(patients_kafka.pid, signal.SIGCONT)
@@ -72,12 +76,13 @@ async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_se
     assert (last.raw, last.replayed) == (again.raw, True)
     await shop.restock(sku, 1)
     await shop.stock(sku, lambda known: (known["restocked"], known["sold"]) == (16, 2))
+    assert len(await Judge(trial, patient, {sku: 16}).all_is_well(shop)) == 2
     assert await asyncio.to_thread(worker.stop) == 0
 
 
 @pytest.mark.full
 async def test_a_worker_that_goes_on_after_its_session_gives_no_key_an_answer_of_its_own(
-    patient: System, session: aiohttp.ClientSession, port: int
+    trial: Trial, patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:
     first, url = await patient.worker(port)
     second, woken_url = await patient.worker()
@@ -102,9 +107,10 @@ async def test_a_worker_that_goes_on_after_its_session_gives_no_key_an_answer_of
         assert answer.status in {422, 503} or (
             answer.raw in [each.raw for each in answers] and answer.replayed
         )
-    settled = [await shop.settled(answer.document["order_id"]) for answer in answers]
+    trial.hit(len(told))
+    settled = await Judge(trial, patient, {sku: KEYS}).all_is_well(shop)
+    assert {one["order_id"] for one in settled} == {answer.document["order_id"] for answer in answers}
     assert {one["status"] for one in settled} == {"COMPLETED"}
-    assert await shop.counters(sku) == (0, 0, KEYS)
     assert await asyncio.to_thread(second.stop) in {0, 70}
     assert await asyncio.to_thread(first.stop) == 0
 

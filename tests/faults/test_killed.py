@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.faults.market import UNBROKEN, Market, Moment
+from tests.faults.market import UNBROKEN, Market, Moment, url_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -37,6 +37,19 @@ async def test_one_of_two_workers_killed_at_any_moment_twenty_times_loses_and_re
             kills += len(faults)
             for fault in faults:
                 await market.recovered(fault)
+    await market.close()
+
+
+@pytest.mark.full
+async def test_the_other_worker_takes_over_from_one_that_is_killed_and_does_not_come_back(
+    market: Market,
+) -> None:
+    await market.open(workers=2)
+    async with market.shopping():
+        await market.a_while()
+        port = market.random.choice(market.ports[:2])
+        market.shops[:] = [shop for shop in market.shops if shop.url != url_of(port)]
+        await market.recovered(market.kill(port))
     await market.close()
 
 

@@ -39,6 +39,7 @@ async def test_a_mutation_is_caught(source: Path, mutation: Mutation) -> None:
     finally:
         file.write_text(original, "utf-8")
     assert code == TESTS_FAILED, told
+    assert "1 failed" in told, told  # and not: could not be set up
 
 
 async def outcome(source: Path, *tests: str) -> tuple[int | None, str]:

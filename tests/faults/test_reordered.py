@@ -30,7 +30,7 @@ PARTITIONS = 8
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("stage", ["orders", "inventory", "payments"])
+@pytest.mark.parametrize("stage", ["orders", "inventory", "payments", "transfer"])
 async def test_topics_of_a_stage_that_are_held_back_while_the_others_are_read_on_change_nothing(
     trial: Trial, patient: System, port: int, session: aiohttp.ClientSession, stage: str
 ) -> None:

@@ -3,16 +3,16 @@
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.e2e.shop import Shop, item, new_sku, order
 from tests.e2e.system import SHORT_SESSION, System, free_port
-from tests.e2e.test_audit import audit
 from tests.e2e.test_rebuild import all_kinds, rebuild
+from tests.faults.judging import Judge
 from tests.faults.test_emptied import make_anew
+from tests.faults.trial import Trial
 
 PATIENCE_S = 40
 REFUSED = 2
@@ -30,18 +30,19 @@ def lost(separate: System) -> System:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("table", ["orders", "inventory", "payments"])
 async def test_a_table_that_was_lost_is_put_back_and_all_orders_settle(
-    lost: System, session: aiohttp.ClientSession, tmp_path: Path, table: str
+    trial: Trial, lost: System, session: aiohttp.ClientSession, tmp_path: Path, table: str
 ) -> None:
     port, sku, folder = free_port(), new_sku(), tmp_path / "scratch"
     folder.mkdir()
     worker, url = await lost.worker(port)
-    shop = Shop(session, url)
+    shop, judge = Shop(session, url), Judge(trial, lost, {sku: 2 * MANY})
     settled = await all_kinds(shop)
     before = [await shop.get(f"/orders/{order_id}") for order_id in settled]
     await shop.restock(sku, 2 * MANY)
     tokens = ("tok_ok", "tok_slow", "tok_declined") * MANY
-    under_way = [await shop.place(order(item(sku), token=token)) for token in tokens]
+    under_way = [await judge.accepted(shop, order(item(sku), token=token)) for token in tokens]
     assert await asyncio.to_thread(worker.stop) == 0
+    trial.hit(await asyncio.to_thread(judge.in_flight))
 
     await asyncio.to_thread(make_anew, lost, f"{table}-changelog")
     await put_back(lost, folder, table)
@@ -52,13 +53,10 @@ async def test_a_table_that_was_lost_is_put_back_and_all_orders_settle(
     shutil.rmtree(lost.folder / "data")
     await lost.worker(port)
 
-    ends = await asyncio.gather(*map(shop.settled, under_way))
+    ends = await judge.all_is_well(shop)
+    assert {one["order_id"] for one in ends} == {*under_way}
     assert {one["status"] for one in ends} == {"COMPLETED", "CANCELLED"}
     assert [await shop.get(f"/orders/{order_id}") for order_id in settled] == before
-    stock: dict[str, Any] = await shop.stock(sku, lambda known: known["reserved"] == 0)
-    assert stock["restocked"] == stock["available"] + stock["sold"] == 2 * MANY
-    code, judged, out = await audit(lost.bootstrap, tmp_path, "--worker", url)
-    assert (code, judged["offenders"]) == (0, []), out
 
 
 async def put_back(system: System, folder: Path, table: str) -> None:

@@ -7,7 +7,7 @@ themselves under load.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from confluent_kafka import Message
@@ -182,8 +182,14 @@ class Batches:
             epoch, records = self._taking.result()
             self._taking = None
             if epoch == self._source.epoch and records:
-                self._lag.take(records[0].timestamp()[1] / 1000)
+                self._note_oldest(records)
                 yield from map(self._input, records)
+
+    def _note_oldest(self, records: Sequence[Message]) -> None:
+        """Have the lag be that of the oldest, wherever it is: they are of several topics and partitions."""
+        recorded = [ms for record in records if (ms := record.timestamp()[1]) > 0]  # unreadable: it has none
+        if recorded:
+            self._lag.take(min(recorded) / 1000)
 
     def _input(self, record: Message) -> Input:
         topic, partition = record.topic() or "", record.partition() or 0

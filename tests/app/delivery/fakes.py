@@ -155,6 +155,7 @@ class Record:
     name: str = InventoryRestocked.type
     epoch: int = 0
     fault: str = ""
+    recorded_ms: int = RECORDED_MS
 
     def topic(self) -> str:
         return self.name
@@ -172,7 +173,7 @@ class Record:
         return self.content
 
     def timestamp(self) -> tuple[int, int]:
-        return 2, RECORDED_MS
+        return 2, self.recorded_ms
 
     def error(self) -> Any:
         return types.SimpleNamespace(str=lambda: self.fault) if self.fault else None

@@ -467,6 +467,28 @@ async def test_a_worker_is_late_where_a_stage_is_that_orders_wait_for(
     assert worker.delivery.behind_s() == (pytest.approx(late_s, rel=0.01) if awaited else 0)
 
 
+async def test_a_worker_is_as_late_as_the_oldest_record_in_hand_wherever_in_the_batch_it_is(
+    worker_of: MakeWorker,
+) -> None:
+    worker = worker_of(Log(holds_at="states sent"))
+    now = time.time()
+    for age_s in (0, 60, 5):
+        worker.put(1, recorded_ms=int((now - age_s) * 1_000))
+    await worker.begin()
+    await until(lambda: worker.log.done[-1:] == ["states sent"])
+    assert worker.seen == [[1, 1, 1]], "one batch"
+    assert worker.delivery.behind_s() == pytest.approx(60, abs=5)
+
+
+async def test_a_record_that_nobody_can_date_makes_no_worker_late(worker_of: MakeWorker) -> None:
+    worker = worker_of(Log(holds_at="states sent"))
+    worker.put(1, recorded_ms=int(time.time() * 1_000))
+    worker.put(1, fault="bad checksum", recorded_ms=-1)
+    await worker.begin()
+    await until(lambda: worker.log.done[-1:] == ["states sent"])
+    assert worker.delivery.behind_s() < 5
+
+
 async def test_kafka_is_asked_once_whether_it_answers_however_many_stages_run(worker_of: MakeWorker) -> None:
     worker = worker_of()
     assert not await worker.delivery.reaches_broker(), "nobody can ask it yet"

@@ -103,7 +103,7 @@ class Breaker:
             self._tell(BreakerState.OPEN)
 
     def abandon(self, call: int) -> None:
-        """End a call that nobody waits for any more: it says nothing of the provider."""
+        """End a call that says nothing of the provider, as one that nobody waits for any more."""
         if call == self._era:
             self._probing = False
 

@@ -70,7 +70,8 @@ class HttpGateway:
 
     The key of a charge is the order id, the key of its refund `refund-` and the order id: a provider may
     have one space of keys for both. A call's time runs from when it is its turn, not while it waits for it.
-    The breaker hears of every call, of questions by key and of repeats too.
+    The breaker hears of every call, of questions by key and of repeats too; but that a key is not known says
+    nothing of whether the provider charges.
     """
 
     def __init__(self, settings: PaymentSettings, breaker: Breaker) -> None:
@@ -188,7 +189,10 @@ class HttpGateway:
         except BaseException:
             self._breaker.abandon(call)
             raise
-        self._breaker.succeed(call)
+        if answer is None:
+            self._breaker.abandon(call)
+        else:
+            self._breaker.succeed(call)
         return answer
 
 

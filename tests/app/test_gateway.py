@@ -425,6 +425,52 @@ async def test_a_call_that_tries_and_is_answered_lets_all_calls_be_made() -> Non
     assert breaker.state is BreakerState.CLOSED
 
 
+def only_questions_answered(asked: list[str]) -> Respond:
+    """Know no key, and take nothing; write down what was asked."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        asked.append(request.method)
+        return web.Response(status=404 if request.method == "GET" else 503)
+
+    return respond
+
+
+async def test_a_provider_that_answers_questions_and_makes_no_charge_is_away() -> None:
+    asked: list[str] = []
+    breaker = Breaker(3, DEADLINE_S * 10)
+    async with stub(only_questions_answered(asked)) as url, gateway_of(settings(url), breaker) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment())
+    assert asked == ["POST", "GET", "POST", "GET", "POST"]
+    assert breaker.state is BreakerState.OPEN
+
+
+async def test_a_try_that_learns_only_that_its_key_is_not_known_does_not_let_all_calls_be_made() -> None:
+    asked: list[str] = []
+    states: list[BreakerState] = []
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    breaker.watch(states.append)
+    async with stub(only_questions_answered(asked)) as url, gateway_of(settings(url), breaker) as gateway:
+        for clock[0] in (0.0, 5.0):
+            with pytest.raises(ProviderAway):
+                await gateway.charge(payment())
+    assert asked == ["POST", "GET", "POST"]
+    assert states == [BreakerState.OPEN, BreakerState.OPEN]
+
+
+async def test_a_try_that_learns_only_that_its_key_is_not_known_charges_at_once() -> None:
+    clock = [0.0]
+    breaker = Breaker(1, 5, lambda: clock[0])
+    respond = first_then_right(503, "")
+    async with stub(respond) as url, gateway_of(settings(url), breaker) as gateway:
+        with pytest.raises(ProviderAway):
+            await gateway.charge(payment())
+        clock[0] = 5
+        assert (await gateway.charge(payment())).reference == "ch_1"
+    assert breaker.state is BreakerState.CLOSED
+
+
 async def test_a_try_asks_what_became_of_a_charge_that_was_sent_before(simulator: Simulator) -> None:
     """A charge that is never answered when it is sent would open the breaker again with each try."""
     clock = [0.0]

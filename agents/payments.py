@@ -65,8 +65,12 @@ async def payments(batches: Batches) -> None:
 
 @state.on_recovered
 def take_up() -> None:
-    """Go on where an earlier owner stopped: call for open intents, same key; say what may be unsaid."""
+    """Go on where an earlier owner stopped: ask by key what became of open intents; say what may be unsaid.
+
+    The provider may have done what it was asked, and have forgotten by now that a second request is a repeat.
+    """
     for partition, payment in find_open():
+        gateway.doubt(payment)
         calls.start(partition, payment)
     for partition, order_id in find_untold():
         delivery.answer("payments", partition, Reminder(order_id=order_id))
@@ -77,3 +81,4 @@ async def drop_calls(*_: object, **__: object) -> None:
     """Let go of the calls under way: the partitions' next owner makes them again, with the same keys."""
     await calls.cancel()
     delays.forget()
+    gateway.forget()

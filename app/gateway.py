@@ -16,7 +16,7 @@ from app.calls import CallBarred, CallRefused, CallUnclear
 from app.http_client import CallFailed, Reply
 from app.settings import PaymentSettings
 from app.tracing.following import client_kind
-from models.payment import Charged, Declined, Payment, Refunded
+from models.payment import Charged, Declined, Payment, PaymentStatus, Refunded
 
 KEY_HEADER = "Idempotency-Key"
 REFUND_PREFIX = "refund-"
@@ -78,7 +78,7 @@ class HttpGateway:
         self._settings = settings
         self._breaker = breaker
         self._url = URL(settings.url)
-        self._doubtful: set[str] = set()  # keys of requests that were sent, and had no clear answer yet
+        self._doubtful: set[str] = set()  # keys of requests that may have been sent: no clear answer yet
         self._paths = {name: (self._url / name).raw_path for name in ("charges", "refunds")}
         self._client = client_kind()(
             self._url, limit=settings.max_in_flight, timeout_s=settings.timeout_ms / 1_000
@@ -96,11 +96,21 @@ class HttpGateway:
         """Close the pool for good; calls under way, and later ones, end as `PaymentUnknown`."""
         self._client.close()
 
+    def doubt(self, payment: Payment) -> None:
+        """Ask first what became of the payment's intent: an earlier owner may have sent it, long ago."""
+        self._doubtful.add(
+            _refund_key(payment) if payment.status is PaymentStatus.REFUNDING else _key(payment)
+        )
+
+    def forget(self) -> None:
+        """Begin anew: what was in doubt is another owner's, or is taken up again."""
+        self._doubtful.clear()
+
     async def charge(self, payment: Payment) -> Charged | Declined:
         """Charge the payment, as `PaymentGateway.charge` says."""
         body: _Body = {"amount": payment.amount, "currency": payment.currency, "token": payment.payment_token}
         answer = await self._settle(
-            _Request("charges", payment.order_id, payment.amount, payment.currency, body, _CHARGE_ANSWER)
+            _Request("charges", _key(payment), payment.amount, payment.currency, body, _CHARGE_ANSWER)
         )
         if isinstance(answer, _Decline):
             return Declined(order_id=payment.order_id, reference=answer.reason, at=datetime.now(UTC))
@@ -108,10 +118,9 @@ class HttpGateway:
 
     async def refund(self, payment: Payment) -> Refunded:
         """Give the charge of the payment back, as `PaymentGateway.refund` says."""
-        key = f"{REFUND_PREFIX}{payment.order_id}"
-        body: _Body = {"charge": payment.order_id, "amount": payment.amount}
+        body: _Body = {"charge": _key(payment), "amount": payment.amount}
         answer = await self._settle(
-            _Request("refunds", key, payment.amount, payment.currency, body, _REFUND_ANSWER)
+            _Request("refunds", _refund_key(payment), payment.amount, payment.currency, body, _REFUND_ANSWER)
         )
         return Refunded(order_id=payment.order_id, reference=answer.id, at=datetime.now(UTC))
 
@@ -194,6 +203,14 @@ class HttpGateway:
         else:
             self._breaker.succeed(call)
         return answer
+
+
+def _key(payment: Payment) -> str:
+    return payment.order_id
+
+
+def _refund_key(payment: Payment) -> str:
+    return f"{REFUND_PREFIX}{payment.order_id}"
 
 
 class _Unclear(Exception):  # noqa: N818  # what came is no answer, yet the money may have moved

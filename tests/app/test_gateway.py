@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 from msgspec.structs import replace
 
 from app.breaker import Breaker, BreakerState
@@ -61,6 +62,7 @@ class Simulator:
     url: str
     load: Load
     ledger: Ledger
+    asked: list[str]
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -74,12 +76,27 @@ class Simulator:
         return only
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
+@asynccontextmanager
+async def simulated() -> AsyncIterator[Simulator]:
+    """Run the simulator, which writes down what it is asked."""
     ledger = Ledger()
     app = create_app(ledger)
+    asked: list[str] = []
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked.append(f"{request.method} {request.path}")
+        return await handler(request)
+
+    app.middlewares.append(note)
     async with TestServer(app) as server:
-        yield Simulator(str(server.make_url("/")), app[LOAD], ledger)
+        yield Simulator(str(server.make_url("/")), app[LOAD], ledger, asked)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with simulated() as provider:
+        yield provider
 
 
 @pytest.fixture
@@ -202,6 +219,30 @@ async def test_a_refund_is_made_once_under_a_key_of_its_own(
     assert all(isinstance(answer, Refunded) for answer in answers)
     assert {answer.reference for answer in answers} == {refund.id}
     assert (refund.idempotency_key, refund.charge, refund.amount) == ("refund-order-1", "order-1", 500)
+
+
+async def test_what_is_in_doubt_is_asked_for_and_sent_only_where_it_is_not_known(
+    simulator: Simulator,
+) -> None:
+    for asked in (["GET /charges/order-1", "POST /charges"], ["GET /charges/order-1"]):
+        simulator.asked.clear()
+        async with gateway_of(settings(simulator.url)) as gateway:  # of another process
+            gateway.doubt(payment())
+            answer = await gateway.charge(payment())
+        assert simulator.asked == asked
+        assert answer.reference == simulator.entry.id
+
+
+async def test_what_is_known_or_another_owners_is_in_doubt_no_more(simulator: Simulator) -> None:
+    async with gateway_of(settings(simulator.url)) as gateway:
+        gateway.doubt(payment())
+        await gateway.charge(payment())
+        gateway.doubt(payment("order-2"))
+        gateway.forget()
+        simulator.asked.clear()
+        await gateway.charge(payment())
+        await gateway.charge(payment("order-2"))
+    assert simulator.asked == ["POST /charges", "POST /charges"]
 
 
 async def test_a_refund_without_a_charge_is_refused(gateway: HttpGateway) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from app import metrics, providers
-from app.calls import Calls, Naming, Pace
+from app.calls import Backoff, Calls, Naming, Pace
 from app.delays import Delays
 from app.delivery.batches import Batches
 from app.gateway import HttpGateway
@@ -35,8 +35,8 @@ async def ask(payment: Payment) -> Answer:
 
 pace = Pace(
     current().payment.max_in_flight,
-    current().payment.refused_backoff_ms,
-    current().payment.refused_backoff_max_ms,
+    unclear=Backoff(current().payment.backoff_ms, current().payment.backoff_max_ms),
+    put_off=Backoff(current().payment.refused_backoff_ms, current().payment.refused_backoff_max_ms),
 )
 naming = Naming[Payment](
     key=lambda payment: f"{payment.status} {payment.order_id}",  # its hash is quicker than a pair's

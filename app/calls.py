@@ -3,8 +3,8 @@
 The intent behind each call is safe before the call starts, so a call may be dropped at any time and made
 again, with the same key, by whoever then owns its partition. A call whose outcome stays unknown is made
 again for as long as the intent is open, in turn with those that are new. One that is refused is made again,
-too, after a while that doubles each time. While the breaker is open none is made: intents stay queued, and
-one caller tries when it is time.
+too. Both wait first, for twice as long each time; a refusal for much longer. While the breaker is open none
+is made: intents stay queued, and one caller tries when it is time.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ WAITING_EACH = 4
 """How many calls may wait for each that is under way."""
 
 MOST_DOUBLINGS = 32
-"""Of the wait after a refusal: more than any setting has use for."""
+"""Of a wait: more than any setting has use for."""
 
 
 class CallUnclear(Exception):  # noqa: N818  # names what is known, and that is not a failure
-    """Say that the outcome is unknown: the intent goes to the back of the queue."""
+    """Say that the outcome is unknown: the intent waits for a moment, and goes to the back of the queue."""
 
 
 class CallBarred(CallUnclear):
@@ -47,12 +47,23 @@ class CallRefused(CallPutOff):
     """Say the same, and that a person may have to do something about it."""
 
 
+class Backoff(NamedTuple):
+    """Say how long an intent waits the first time, and at most; twice as long each time."""
+
+    first_ms: int
+    longest_ms: int
+
+    def wait_s(self, times: int) -> float:
+        """Return how long it waits that has waited so many times."""
+        return min(self.first_ms << min(times, MOST_DOUBLINGS), self.longest_ms) / 1_000
+
+
 class Pace(NamedTuple):
-    """Say how many calls may be under way, how long one is put off, and how many intents may be held."""
+    """Say how many calls may be under way, how intents wait for the next one, and how many may be held."""
 
     max_in_flight: int
-    backoff_ms: int
-    backoff_max_ms: int
+    unclear: Backoff
+    put_off: Backoff
     max_open: float = math.inf
 
 
@@ -86,6 +97,7 @@ class Calls(Generic[I, A]):
         self._alarm: asyncio.TimerHandle | None = None  # for when the breaker lets one try
         self._put_off: dict[str, asyncio.TimerHandle] = {}
         self._refusals: Counter[str] = Counter()
+        self._doubts: Counter[str] = Counter()
         self.room = asyncio.Event()  # for more to be begun; the rest can wait in Kafka
         self._note_room()
         breaker.watch(self._go_on)
@@ -98,8 +110,8 @@ class Calls(Generic[I, A]):
         self._open.add(key)
         self._begin(partition, intent)
 
-    def _begin(self, partition: int, intent: I) -> None:
-        self._put(partition, intent)
+    def _begin(self, partition: int, intent: I, *, again: bool = False) -> None:
+        self._put(partition, intent, again=again)
         if self._idle:
             self._idle.pop().set_result(None)
         elif len(self._callers) < self._pace.max_in_flight:
@@ -114,7 +126,7 @@ class Calls(Generic[I, A]):
             if handle is not None:
                 handle.cancel()
         self._alarm = None
-        for held in (self._idle, self._queue, self._open, self._put_off, self._refusals):
+        for held in (self._idle, self._queue, self._open, self._put_off, self._refusals, self._doubts):
             held.clear()
         self._note_room()
         for caller in callers:
@@ -154,9 +166,11 @@ class Calls(Generic[I, A]):
             except CallUnclear as error:
                 text = self._naming.text(intent)
                 logger.warning("%s: outcome unknown, asked again: %s", text, error, extra=about(intent))
-                self._put(partition, intent, again=True)
+                self._delay(partition, intent, self._pace.unclear, self._doubts)
             except CallPutOff as error:
-                self._delay(partition, intent, error)
+                if self._naming.key(intent) not in self._refusals:
+                    _tell(self._naming.text(intent), error, about(intent))
+                self._delay(partition, intent, self._pace.put_off, self._refusals)
             else:
                 self._forget(intent)
                 self._answer(partition, answer)
@@ -165,6 +179,7 @@ class Calls(Generic[I, A]):
         key = self._naming.key(intent)
         self._open.discard(key)
         self._refusals.pop(key, None)
+        self._doubts.pop(key, None)
         self._note_room()
 
     def _wait(self) -> asyncio.Future[None]:
@@ -188,21 +203,17 @@ class Calls(Generic[I, A]):
             for _ in range(min(len(self._idle), len(self._queue))):
                 self._idle.pop().set_result(None)
 
-    def _delay(self, partition: int, intent: I, error: CallPutOff) -> None:
-        """Try again much later: it is neither done nor not, and a person may have to do something."""
+    def _delay(self, partition: int, intent: I, backoff: Backoff, waits: Counter[str]) -> None:
+        """Try again later, ever later: it is neither done nor not."""
         key = self._naming.key(intent)
-        times = self._refusals[key]
-        self._refusals[key] += 1
-        if not times:
-            _tell(self._naming.text(intent), error, about(intent))
-        longest_ms = self._pace.backoff_max_ms
-        wait_ms = min(self._pace.backoff_ms << min(times, MOST_DOUBLINGS), longest_ms)
+        wait_s = backoff.wait_s(waits[key])
+        waits[key] += 1
         loop = asyncio.get_running_loop()
-        self._put_off[key] = loop.call_later(wait_ms / 1_000, self._resume, partition, intent)
+        self._put_off[key] = loop.call_later(wait_s, self._resume, partition, intent)
 
     def _resume(self, partition: int, intent: I) -> None:
         del self._put_off[self._naming.key(intent)]
-        self._begin(partition, intent)
+        self._begin(partition, intent, again=True)
 
 
 def _tell(text: str, error: CallPutOff, fields: dict[str, str]) -> None:

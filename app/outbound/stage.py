@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from app import metrics
 from app.breaker import Breaker, BreakerOpen
-from app.calls import CallBarred, CallPutOff, Calls, Naming, Pace
+from app.calls import Backoff, CallBarred, CallPutOff, Calls, Naming, Pace
 from app.delivery.batch import Batch
 from app.delivery.batches import Batches
 from app.delivery.codec import encode
@@ -69,7 +69,8 @@ class Outbound:
         self._counts = _Counts(rows.state.name)
         self._since: dict[str, float] = {}  # by message that is being tried, since when
         self._unrecorded: set[str] = set()  # messages whose outcome is on its way into the table
-        pace = Pace(settings.max_in_flight, settings.backoff_ms, settings.backoff_max_ms, settings.max_open)
+        backoff = Backoff(settings.backoff_ms, settings.backoff_max_ms)
+        pace = Pace(settings.max_in_flight, backoff, backoff, settings.max_open)
         naming = Naming[Shipment](key=lambda it: it.name, text=lambda it: f"{rows.state.name} of {it.name}")
         ask = followed(rows.state.name, self._attempt)
         self._calls = Calls(ask, self._answer, pace, breaker, naming)

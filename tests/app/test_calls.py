@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.breaker import Breaker, BreakerOpen, BreakerState
-from app.calls import Calls, Naming, Pace
+from app.calls import Backoff, Calls, Naming, Pace
 from app.gateway import GatewayRefused, PaymentUnknown, ProviderAway
 from models.payment import Answer, Charged, Payment, PaymentStatus, Refunded
 from tests.app.turning import turns, until
@@ -18,6 +18,8 @@ from tests.app.turning import turns, until
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 MOST_FAILURES = 3
 PAUSE_S = 0.05
+SHORT = Backoff(1, 1)
+LONG = Backoff(60_000, 3_600_000)
 
 
 def payment(order_id: str, status: PaymentStatus = PaymentStatus.CHARGING) -> Payment:
@@ -87,13 +89,20 @@ class Provider:
 class Desk:
     """Be the calls of one worker with their provider, and all answers so far."""
 
-    def __init__(self, provider: Provider, max_in_flight: int = 500, **pace: int) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        max_in_flight: int = 500,
+        *,
+        unclear: Backoff = SHORT,
+        put_off: Backoff = LONG,
+    ) -> None:
         self.provider = provider
         self.answers: list[tuple[int, Answer]] = []
         self.calls: Calls[Payment, Answer] = Calls(
             provider.ask,
             lambda *answer: self.answers.append(answer),
-            Pace(max_in_flight, **{"backoff_ms": 60_000, "backoff_max_ms": 3_600_000, **pace}),
+            Pace(max_in_flight, unclear, put_off),
             provider.breaker,
             Naming(
                 key=lambda payment: f"{payment.status} {payment.order_id}",
@@ -228,11 +237,15 @@ async def test_an_unknown_outcome_is_asked_for_until_it_is_known(desk: Desk, pro
 async def test_an_unknown_outcome_is_asked_for_in_turn_with_the_others(
     narrow: Desk, provider: Provider
 ) -> None:
-    provider.script["order-0"] = [PaymentUnknown("timed out"), PaymentUnknown("timed out")]
-    narrow.start(*orders(3))
+    provider.script = {name: [PaymentUnknown("timed out")] for name in ("order-0", "order-1")}
+    provider.slow = {"order-2": asyncio.Event()}
     provider.gate.set()
-    await until(lambda: len(narrow.answers) == 3)
-    assert provider.asked == ["order-0", "order-0", "order-1", "order-0", "order-2"]
+    narrow.start(*orders(5))
+    await until(lambda: provider.asked[-1:] == ["order-2"])
+    await until(lambda: not narrow.calls._put_off)  # noqa: SLF001  # both wait in the queue again
+    provider.slow["order-2"].set()
+    await until(lambda: len(narrow.answers) == 5)
+    assert provider.asked == [f"order-{number}" for number in (0, 1, 2, 0, 3, 1, 4)]
 
 
 async def test_a_refused_call_stays_open_and_is_not_repeated_soon_and_holds_up_no_other(
@@ -342,7 +355,7 @@ async def test_a_call_that_is_refused_takes_no_room(provider: Provider, narrow: 
 async def test_a_refused_call_is_made_again_after_a_while_and_reported_once(
     provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(provider, backoff_ms=1, backoff_max_ms=2)
+    desk = Desk(provider, put_off=Backoff(1, 2))
     provider.script["order-0"] = [GatewayRefused("no such account") for _ in range(4)]
     provider.gate.set()
     desk.start(*orders(2))
@@ -358,7 +371,7 @@ async def test_a_refused_call_is_made_again_after_a_while_and_reported_once(
 async def test_a_refusal_after_an_answer_is_reported_anew(
     provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(provider, backoff_ms=1)
+    desk = Desk(provider, put_off=SHORT)
     provider.gate.set()
     for times in (1, 2):
         provider.script["order-0"] = [GatewayRefused("no such account")]
@@ -368,10 +381,9 @@ async def test_a_refusal_after_an_answer_is_reported_anew(
     await desk.calls.cancel()
 
 
-async def test_the_wait_after_a_refusal_doubles_up_to_its_bound(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(provider, backoff_ms=1_000, backoff_max_ms=10_000)
+@pytest.fixture
+async def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have all waits be over at once; give how long they would have been."""
     waits: list[float] = []
     loop = asyncio.get_running_loop()
 
@@ -384,17 +396,39 @@ async def test_the_wait_after_a_refusal_doubles_up_to_its_bound(
         create_future = staticmethod(loop.create_future)
 
     monkeypatch.setattr("app.calls.asyncio.get_running_loop", Hasty)
-    provider.script["order-0"] = [GatewayRefused("no such account") for _ in range(6)]
+    return waits
+
+
+@pytest.mark.parametrize("fault", [GatewayRefused("no such account"), PaymentUnknown("503")], ids=repr)
+async def test_the_wait_after_a_call_in_vain_doubles_up_to_its_bound_and_begins_anew_after_an_answer(
+    provider: Provider, waits: list[float], fault: Exception
+) -> None:
+    growing = Backoff(1_000, 10_000)
+    desk = Desk(provider, unclear=growing, put_off=growing)
+    provider.gate.set()
+    for times in (6, 1):
+        provider.script["order-0"] = [fault] * times
+        desk.start("order-0")
+        await until(lambda: desk.calls.in_flight == 0)
+    assert waits == [1, 2, 4, 8, 10, 10, 1]
+    await desk.calls.cancel()
+
+
+async def test_a_refusal_after_doubts_is_reported_and_waits_as_the_first_one_does(
+    provider: Provider, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(provider, unclear=Backoff(1_000, 10_000), put_off=Backoff(60_000, 3_600_000))
+    provider.script["order-0"] = [*[PaymentUnknown("503")] * 3, GatewayRefused("no such account")]
     provider.gate.set()
     desk.start("order-0")
     await until(lambda: desk.calls.in_flight == 0)
-    assert waits == [1, 2, 4, 8, 10, 10]
-    monkeypatch.undo()
+    assert waits == [1, 2, 4, 60]
+    assert sum("refused" in record.message for record in caplog.records) == 1
     await desk.calls.cancel()
 
 
 async def test_a_cancel_drops_what_was_put_off(provider: Provider) -> None:
-    desk = Desk(provider, backoff_ms=1)
+    desk = Desk(provider, put_off=SHORT)
     provider.script["order-0"] = [GatewayRefused("no such account")]
     provider.gate.set()
     desk.start("order-0")
@@ -459,6 +493,7 @@ async def test_while_the_provider_is_away_there_is_room_for_some_more_and_again_
     provider.away = True
     narrow.start(*orders(3))
     await until(lambda: provider.breaker.state is BreakerState.OPEN)
+    await until(lambda: not narrow.calls._put_off)  # noqa: SLF001  # all three wait in the queue again
     await turns()
     assert narrow.calls.room.is_set()
     narrow.start("order-3", "order-4")

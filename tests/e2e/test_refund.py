@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.shop import Shop, item, new_sku, order, until
 from tests.e2e.system import System
 from tests.e2e.test_cancel import charged, paying
+from tests.e2e.test_metrics import key, scraped
 from tests.e2e.test_saga import charges_of
 
 
@@ -92,6 +93,11 @@ async def delayed(shop: Shop, order_id: str) -> None:
     await until(lambda: shop.timeline(order_id), lambda types: "PAYMENT_REFUND_DELAYED" in types)
 
 
+async def refunds_delayed(shop: Shop) -> float:
+    """Return how many refunds the worker says are delayed."""
+    return (await scraped(shop))[key("orders_refunds_delayed")]
+
+
 @asynccontextmanager
 async def failing_refunds(session: aiohttp.ClientSession, system: System) -> AsyncIterator[None]:
     """Have every refund fail meanwhile."""
@@ -137,9 +143,11 @@ async def test_a_refund_that_fails_for_ever_is_retried_for_ever_also_by_a_worker
         assert await shop.counters(sku) == (2, 0, 0), "the stock waits for no money"
         await system.restart(worker, signal.SIGKILL)
         await until(lambda: shop.get("/health/ready"), lambda answer: answer[0] == 200)
+        await until(lambda: refunds_delayed(shop), lambda count: count == 2)
         states = [(await shop.get(f"/orders/{order_id}"))[1]["status"] for order_id in (bought, unpaid)]
         assert states == ["REFUNDING", "CANCELLING"]
     for order_id, end in ((bought, "REFUNDED"), (unpaid, "CANCELLED")):
         assert (await shop.settled(order_id))["status"] == end
         assert await charges_of(session, system, order_id) == ["charge", "refund"]
         assert (await shop.timeline(order_id)).count("PAYMENT_REFUND_DELAYED") == 1
+    assert await refunds_delayed(shop) == 0

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from app.settings import current
 from models.idempotency import derive, find_use
+from models.messages import Message
 from tables import queries
 from web.accepting import accept
 from web.answers import accepted
@@ -34,18 +35,39 @@ DOUBT = timedelta(minutes=10)
 MOST = 100_000
 """How many wishes may be kept in mind."""
 
+MOST_BYTES = 32 * 1024 * 1024
+"""How many bytes of JSON those may be that are not acknowledged; as objects they are three times that."""
+
 AT_A_TIME = 2
 """How many of them each request looks at again: more than it adds, so that they become fewer."""
 
 
-class Sent:
-    """Be a wish that was sent, and is not known to be in its table."""
+class Held:
+    """Count the bytes of the messages that may have to be sent again."""
 
-    def __init__(self, wish: Wish, first: First) -> None:
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def has_room(self, more: int) -> bool:
+        """Tell whether so many more may be held."""
+        return self.bytes + more <= MOST_BYTES
+
+
+class Sent:
+    """Be a wish that was sent, and is not known to be in its table.
+
+    It keeps the message until Kafka has acknowledged it, and of the wish no more than it takes to find it.
+    """
+
+    def __init__(self, wish: Wish, first: First, held: Held) -> None:
         self.first = first
-        self._wish = wish
-        self._message = wish.message(first)
+        self._id_name = wish.id_name
+        self._find = wish.find
+        self._message: Message | None = wish.message(first)
         self._outcome: asyncio.Future[None] | None = None
+        self._held = held
+        self._size = len(wish.body)
+        held.bytes += self._size
 
     @property
     def pending(self) -> bool:
@@ -55,10 +77,13 @@ class Sent:
     @property
     def doubtful(self) -> bool:
         """Tell whether nobody knows if Kafka has it."""
-        outcome = self._outcome
-        return not self.pending and (
-            outcome is None or outcome.cancelled() or outcome.exception() is not None
-        )
+        return self._message is not None and not self.pending
+
+    def let_go(self) -> None:
+        """Keep the message no longer: it is not sent again."""
+        if self._message is not None:
+            self._message = None
+            self._held.bytes -= self._size
 
     async def send(self, accept: Callable[..., Awaitable[None]]) -> bool:
         """Return once Kafka has acknowledged it, and whether that had been asked for before.
@@ -68,19 +93,23 @@ class Sent:
         Raises:
             Problem: 503 when Kafka has not acknowledged it in time.
         """
-        again = not self.doubtful
-        if self._outcome is None or not again:
-            known = {self._wish.id_name: self.first.id}
-            self._outcome = asyncio.ensure_future(accept(self._message, **known))
-        await asyncio.shield(self._outcome)  # others may wait for it too
+        again = self._message is None or self.pending
+        if self._message is not None and not again:
+            self._outcome = asyncio.ensure_future(self._acknowledged(accept, self._message))
+        if self._outcome is not None:
+            await asyncio.shield(self._outcome)  # others may wait for it too
         return again
+
+    async def _acknowledged(self, accept: Callable[..., Awaitable[None]], message: Message) -> None:
+        await accept(message, **{self._id_name: self.first.id})
+        self.let_go()
 
     def is_over(self, now: datetime) -> bool:
         """Tell whether there is no need to keep it in mind: the table says it all, or is another worker's."""
         if self.pending:
             return False
         try:
-            known = self._wish.find(self.first.id) is not None
+            known = self._find(self.first.id) is not None
         except queries.NotHere:
             return True
         return known or now - self.first.at > (DOUBT if self.doubtful else LIFETIME)
@@ -92,6 +121,7 @@ class Once:
     def __init__(self, accept: Callable[..., Awaitable[None]] = accept) -> None:
         self._accept = accept
         self._sent: dict[str, Sent] = {}
+        self._held = Held()
 
     async def answer(self, wish: Wish) -> tuple[First, bool]:
         """Return what was made of the key's first request, and whether that was another than this.
@@ -124,17 +154,18 @@ class Once:
         use = find_use(lambda turn: self._look(wish, derive(wish.key, turn, wish.fits)), now, LIFETIME)
         if use.first is not None:
             return use.first
-        if len(self._sent) >= MOST:
+        if len(self._sent) >= MOST or not self._held.has_room(len(wish.body)):
             raise later("too many requests with a key wait for Kafka", _settings.retry_after_s)
         first = wish.begin(derive(wish.key, use.turn, wish.fits), now)
-        self._sent[first.id] = Sent(wish, first)
+        self._sent[first.id] = Sent(wish, first, self._held)
         return first
 
     def _look(self, wish: Wish, name: str) -> First | None:
         """Return what was made under this id: what the table says goes before what was sent."""
         known = wish.find(name)
         if known is not None:
-            self._sent.pop(name, None)
+            if (sent := self._sent.pop(name, None)) is not None:
+                sent.let_go()
             return known
         sent = self._sent.get(name)
         return None if sent is None else sent.first
@@ -143,7 +174,9 @@ class Once:
         """Look at those that were not looked at for longest; what is still needed goes behind the others."""
         for name in [*islice(self._sent, AT_A_TIME)]:
             sent = self._sent.pop(name)
-            if not sent.is_over(now):
+            if sent.is_over(now):
+                sent.let_go()
+            else:
                 self._sent[name] = sent
 
 

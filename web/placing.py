@@ -68,8 +68,9 @@ class KeyedOrder:
         """Tell whether an order of this id is at home with the key."""
         return queries.partition_of(name) == self._home
 
-    def find(self, name: str) -> First | None:
-        """Return the order that was placed under this id."""
+    @staticmethod
+    def find(name: str) -> First | None:
+        """Return the order that was placed under this id; whoever keeps this does not keep the wish."""
         return _first(queries.find_order(name))
 
     async def appeared(self, name: str) -> First | None:

@@ -1,6 +1,7 @@
 """How a wish with a key is answered by its owner, whatever becomes of what it sends."""
 
 import asyncio
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,15 @@ from models.messages import Message
 from tables import queries
 from web import once
 from web.keyed import First
-from web.once import AT_A_TIME, DOUBT, LIFETIME, Once
+from web.once import AT_A_TIME, DOUBT, LIFETIME, Held, Once, Sent
+from web.placing import SCOPE, KeyedOrder
 from web.problems import Problem, later, too_much
+from web.requests import PlaceOrder
 
 DEADLINE_S = 10
 TENURE = queries.Tenure(1, 0, {})
 PATIENT_S = 0.05
+BODY_BYTES = 65_536
 
 
 class Owner:
@@ -81,7 +85,7 @@ class Thing:
 
     def __init__(self, owner: Owner, key: str, quantity: int) -> None:
         self.key = Key("POST /things", key)
-        self.body = b""
+        self.body = bytes(BODY_BYTES)
         self.fingerprint = mark(quantity)
         self._owner = owner
         self._quantity = quantity
@@ -322,3 +326,74 @@ async def test_there_is_a_bound_to_what_is_kept_in_mind(
     for message in owner.sent:
         owner.take_in(message)
     await owner.accepts(key="three")
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have room for three bodies."""
+    monkeypatch.setattr(once, "MOST_BYTES", 3 * BODY_BYTES)
+
+
+async def in_doubt(owner: Owner, count: int) -> None:
+    """Have so many wishes sent of which nobody knows whether Kafka has them."""
+    for number in range(count):
+        asked = owner.ask(key=f"doubtful {number}")
+        await owner.sends(len(owner.sent) + 1)
+        owner.fail()
+        assert await refusal(asked) == 503
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_there_is_a_bound_to_the_bytes_that_wait_for_kafka_or_are_in_doubt(owner: Owner) -> None:
+    await in_doubt(owner, 2)
+    waiting = owner.ask(key="waiting")
+    await owner.sends(3)
+    assert await refusal(owner.ask(key="one too many")) == 503
+    assert len(owner.sent) == 3
+    owner.acknowledge()
+    await waiting
+    await owner.accepts(key="one too many")
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("end", ["sent again", "in the table", "asked for and in the table", "given up"])
+async def test_what_is_in_doubt_no_more_takes_no_bytes(owner: Owner, end: str) -> None:
+    await owner.accepts(key="known")
+    owner.take_in()
+    await in_doubt(owner, 3)
+    doubted = owner.sent[2]
+    assert await refusal(owner.ask(key="one too many")) == 503
+    if end == "sent again":
+        await owner.accepts(key="doubtful 1")
+    elif end == "given up":
+        owner.now += DOUBT + timedelta(seconds=1)
+    else:
+        owner.take_in(doubted)
+    if end == "asked for and in the table":
+        await owner.ask(key="doubtful 1")
+    for _ in range(2):  # each request looks at a few of the others
+        await owner.ask(key="known")
+    await owner.accepts(key="one too many")
+
+
+@pytest.mark.usefixtures("narrow")
+async def test_what_is_acknowledged_takes_no_bytes_whether_it_is_in_the_table_or_not(owner: Owner) -> None:
+    for number in range(10):
+        await owner.accepts(key=str(number))
+    for number in range(10):
+        assert (await owner.ask(key=str(number)))[1]
+    assert len(owner.sent) == 10
+
+
+async def test_of_an_order_that_is_kept_in_mind_its_body_is_not() -> None:
+    body = {
+        "customer_id": "customer",
+        "currency": "EUR",
+        "items": [{"sku": "mug", "quantity": 1, "unit_price": 500}],
+        "payment": {"token": "tok_ok"},
+    }
+    wish = KeyedOrder(Key(SCOPE, "key"), PlaceOrder.model_validate(body))
+    kept = Sent(wish, First("order-1", wish.fingerprint, datetime(2026, 1, 1, tzinfo=UTC), {}), Held())
+    body_of = weakref.ref(wish)
+    del wish
+    assert (kept.doubtful, body_of()) == (True, None)

@@ -3,9 +3,9 @@
 Faust finds out what is missing and says when to begin and that it is done; between the two, its own code
 would hand each record through asyncio. And where partitions move again meanwhile, Faust 0.15.3 may go on with
 what it no longer holds; here it stops. Leans on `Recovery`: `on_rebalance`, `need_recovery`,
-`on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `RebalanceAgain`; on
-`TableManager.recovery`, `on_start`, `_update_channels` and `on_actives_ready`; on `App.rebalancing_count`; on
-agents being in `App.topics` before `AgentManager` says that they have started.
+`on_recovery_completed`, `active_tps`, `active_offsets`, `active_highwaters`, `tp_to_table`, `RebalanceAgain`;
+on `TableManager.recovery`, `on_start`, `_update_channels` and `on_actives_ready`; on `App.rebalancing_count`;
+on agents being in `App.topics` before `AgentManager` says that they have started.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.delivery.exits import die
 from app.delivery.origin import fault_of_origin
 from app.delivery.source import INTERRUPT_S, configuration
 from app.delivery.state import CLAIM, State
-from app.delivery.wholeness import empty, fault_of_folder, fault_of_offsets
+from app.delivery.wholeness import empty, fault_of_folder, fault_of_offsets, fault_of_start
 from app.settings import Settings
 from app.topics import identify
 
@@ -99,11 +99,22 @@ class Recovery(recovery.Recovery):  # type: ignore[misc]  # Faust is untyped her
         if fault := fault_of_folder(ends, self.active_offsets):
             folder = self.app.delivery.settings.worker_dir
             die(f"{fault}: the topic was emptied or made anew. Where that was meant, delete {folder}")
+        starts = {tp: self.active_offsets[tp] + 1 for tp in self.active_tps}
+        if fault := fault_of_start(starts, self._applied()):
+            die(f"{fault}: records were deleted from the topic, and what was in them is not in this folder")
         if fault := fault_of_offsets(ends, inputs, committed):
             die(f"{fault}: the topic was emptied or made anew, and what was in it is not in this folder")
         if not self._origin_known:
             await self._require_origin()
             self._origin_known = True
+
+    def _applied(self) -> dict[TP, int]:
+        """Return up to where this worker's folder has the changelogs, -1 for nothing.
+
+        Faust's own figure is raised to where a changelog begins.
+        """
+        found = {tp: self.tp_to_table[tp].persisted_offset(tp) for tp in self.active_tps}
+        return {tp: -1 if offset is None else offset for tp, offset in found.items()}
 
     async def _require_origin(self) -> None:
         """End the process where its folder was made from other changelogs than these."""

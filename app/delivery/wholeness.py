@@ -3,6 +3,9 @@
 Where one was emptied, or made anew, tables would come back without their rows, and their inputs would not
 come again. It is found out before the partitions are claimed: a claim is a record too, and whoever has worked
 on a partition has left one, so an empty changelog is one that nobody has ever worked on.
+
+A changelog that is compacted begins at 0 for ever, however much compaction takes out of it. Where it begins
+later, records were deleted from it, for which its cleanup policy was another for a while.
 """
 
 from collections.abc import Mapping
@@ -19,6 +22,18 @@ def fault_of_folder(ends: Mapping[TP, int], applied: Mapping[TP, int]) -> str | 
         if applied[tp] >= end:
             ahead = f"this worker's folder has it up to {applied[tp]}"
             return f"{tp.topic}[{tp.partition}] ends at {end}, but {ahead}"
+    return None
+
+
+def fault_of_start(starts: Mapping[TP, int], applied: Mapping[TP, int]) -> str | None:
+    """Return what is wrong where a folder lacks what was deleted from a changelog; None where none does.
+
+    `starts` are the offsets at which reading begins: behind what the folder has, or behind what was deleted.
+    """
+    for tp, start in sorted(starts.items()):
+        if start > applied[tp] + 1:
+            lacking = f"this worker's folder needs it from {applied[tp] + 1} on"
+            return f"{tp.topic}[{tp.partition}] begins at {start}, but {lacking}"
     return None
 
 

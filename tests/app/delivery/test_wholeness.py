@@ -3,7 +3,7 @@
 import pytest
 from faust.types import TP
 
-from app.delivery.wholeness import fault_of_folder, fault_of_offsets
+from app.delivery.wholeness import fault_of_folder, fault_of_offsets, fault_of_start
 
 ORDERS = TP("orders-changelog", 3)
 INPUTS = {"orders-changelog": ("ORDER_CREATED", "PAYMENT_COMPLETED")}
@@ -20,6 +20,20 @@ def test_a_folder_that_is_ahead_of_its_changelog_is_not(end: int, applied: int) 
         {TP("orders-changelog", 1): 9, ORDERS: end}, {TP("orders-changelog", 1): 8, ORDERS: applied}
     )
     assert fault == f"orders-changelog[3] ends at {end}, but this worker's folder has it up to {applied}"
+
+
+@pytest.mark.parametrize(("start", "applied"), [(0, -1), (7, 6), (1, 0)])
+def test_a_folder_that_has_all_that_is_not_read_is_well(start: int, applied: int) -> None:
+    assert fault_of_start({ORDERS: start}, {ORDERS: applied}) is None
+
+
+@pytest.mark.parametrize(("start", "applied"), [(1, -1), (7, -1), (7, 5)])
+def test_a_folder_that_lacks_what_was_deleted_from_its_changelog_is_not(start: int, applied: int) -> None:
+    fault = fault_of_start(
+        {TP("orders-changelog", 1): 9, ORDERS: start}, {TP("orders-changelog", 1): 8, ORDERS: applied}
+    )
+    lacking = f"this worker's folder needs it from {applied + 1} on"
+    assert fault == f"orders-changelog[3] begins at {start}, but {lacking}"
 
 
 @pytest.mark.parametrize("topic", INPUTS["orders-changelog"])

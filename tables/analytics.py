@@ -7,13 +7,14 @@ on where they were when the records come again: what has counted them passes the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
 from app.delivery.batch import Batch, Place
 from app.delivery.codec import Coder
+from app.delivery.turn import Turn
 from app.main import delivery
 from app.settings import current
 from models.analytics import Minute, Placed, Units, count, count_units, minute_of
@@ -61,19 +62,25 @@ def count_news(batch: Batch, partition: int, news: Iterable[Placed], now: dateti
             batch.write(state, partition, key, None, place=Place.LAST)
 
 
-def find_minutes(since: datetime) -> Iterator[Known]:
-    """Yield what this worker's partitions know of the minutes from then on."""
-    for partition in state.partitions():
-        for key, raw in state.scan(partition, MINUTE, MINUTE + _just_before(since)):
-            yield Known(_moment(key.removeprefix(MINUTE)), minutes.decode(raw))
+async def find_minutes(partition: int, since: datetime, turn: Turn) -> AsyncIterator[Known]:
+    """Yield what a partition knows of the minutes from then on, and give way meanwhile.
+
+    Raises:
+        NotHere: this worker does not own it, or no longer.
+    """
+    async for key, raw in state.walk(partition, MINUTE, MINUTE + _just_before(since), turn):
+        yield Known(_moment(key.removeprefix(MINUTE)), minutes.decode(raw))
 
 
-def find_sold(since: datetime) -> Iterator[Sold]:
-    """Yield what this worker's partitions know of the units sold from then on, less what was taken back."""
-    for partition in state.partitions():
-        for key, raw in state.scan(partition, SOLD, SOLD + _just_before(since)):
-            date, _, sku = key.removeprefix(SOLD).partition(b"/")
-            yield Sold(_moment(date), sku.decode(), units.decode(raw).sold)
+async def find_sold(partition: int, since: datetime, turn: Turn) -> AsyncGenerator[Sold, None]:
+    """Yield the units that a partition knows as sold from then on, less what came back; give way meanwhile.
+
+    Raises:
+        NotHere: this worker does not own it, or no longer.
+    """
+    async for key, raw in state.walk(partition, SOLD, SOLD + _just_before(since), turn):
+        date, _, sku = key.removeprefix(SOLD).partition(b"/")
+        yield Sold(_moment(date), sku.decode(), units.decode(raw).sold)
 
 
 def _mark(batch: Batch, partition: int, at: datetime, news: Placed) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "Moving",
     "NotHere",
     "Tenure",
+    "analytics_partitions",
     "analytics_workers",
     "behind_s",
     "count_delayed_refunds",
@@ -204,6 +205,11 @@ async def restock_when(
     """
     key = inventory.hold_key(sku, restock_id)
     return await _when(inventory.state, key, partial(find_restock, sku, restock_id), ready, timeout_s)
+
+
+def analytics_partitions() -> frozenset[int]:
+    """Return of which partitions this worker counts the orders."""
+    return analytics.state.partitions()
 
 
 def analytics_workers() -> tuple[URL, ...]:

@@ -86,13 +86,13 @@ async def ask(
         ) from error
 
 
-async def ask_all(owners: tuple[URL, ...], path_qs: str) -> list[bytes]:
-    """Return the bodies of every worker's answer.
+async def ask_all(owners: tuple[URL, ...], path_qs: str, wait_s: float = 0) -> list[bytes]:
+    """Return the bodies of every worker's answer; `wait_s` is what the answers may take to be made.
 
     Raises:
         Problem: 503 when one of them does not answer well.
     """
-    answers = await asyncio.gather(*(ask(owner, path_qs) for owner in owners))
+    answers = await asyncio.gather(*(ask(owner, path_qs, wait_s) for owner in owners))
     if any(status != HTTPStatus.OK for status, _, _ in answers):
         raise moving(Moving("not every worker can answer for its part"))
     return [body for _, body, _ in answers]

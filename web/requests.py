@@ -102,10 +102,15 @@ class OrderQuery(_Query):
 
 
 class SummaryQuery(_Query):
-    """Be the query of `GET /analytics/summary`; `since` is how workers ask each other."""
+    """Be the query of `GET /analytics/summary`."""
 
     minutes: Annotated[int, Field(ge=1, le=current().analytics.retention_minutes)] = 60
-    since: AwareDatetime | None = None
+
+
+class ShareQuery(SummaryQuery):
+    """Be how workers ask each other for it: all of them for the same minutes."""
+
+    since: AwareDatetime
 
 
 class InventoryQuery(_Query):

@@ -89,8 +89,7 @@ class Batch:
             if given.undecodable is None:
                 self.take(given)
                 yield given.partition, given.message
-                if turn.over:
-                    await turn.give_way()
+                await turn.look()
         self.take(None)
 
     @property

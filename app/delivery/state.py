@@ -9,7 +9,8 @@ faust 0.15.3's `stores.rocksdb.Store`: `_dbs`, `offset_key`, `rocksdb_options`.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import faust
@@ -19,6 +20,7 @@ from app.delivery import stalls
 from app.delivery.codec import Coder
 from app.delivery.disk import DiskOptions
 from app.delivery.exits import die
+from app.delivery.turn import Turn
 from app.settings import Settings
 from app.topics import changelog_of
 
@@ -29,6 +31,10 @@ T = TypeVar("T")
 
 CLAIM = b"\x00claim"
 """The key of the records by which workers claim a partition of a changelog; no row has it."""
+
+
+PIECE = 100
+"""How many rows a walk reads at once: a fraction of a turn."""
 
 
 class Gap(NamedTuple):
@@ -116,6 +122,23 @@ class State:
                 return
             if key not in (after, self.table.data.offset_key):
                 yield key, value
+
+    async def walk(
+        self, partition: int, prefix: bytes, after: bytes, turn: Turn
+    ) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield what `scan` does, however much it is, and give way meanwhile, whatever is done with each row.
+
+        What is written by others in their turns may be among it or not. No iterator of RocksDB is kept for
+        as long: it would keep a partition from being let go of.
+
+        Raises:
+            NotHere: the partition is not open on this worker, or no longer.
+        """
+        while rows := [*islice(self.scan(partition, prefix, after), PIECE)]:
+            for row in rows:
+                yield row
+                await turn.look()
+            after, _ = rows[-1]
 
     def begin(self, partition: int, claim: int) -> None:
         """Be recovered up to this worker's claim, at this offset of the changelog."""

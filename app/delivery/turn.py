@@ -42,6 +42,11 @@ class Turn:
         now = time.monotonic()
         return now - self._since > (TURN_S if now - _Requests.last < LISTENS_S else LONG_TURN_S)
 
+    async def look(self) -> None:
+        """Give way where it is time to."""
+        if self.over:
+            await self.give_way()
+
     async def give_way(self) -> None:
         """Let everybody else have a turn, and begin anew."""
         await asyncio.sleep(0)

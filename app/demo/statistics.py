@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import ceil
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from app.audit.run import Audit, Options
 from app.demo.findings import PATIENCE_S, Finding, patiently
 from app.errors import Failure
 from app.scratch import Scratch
-from app.settings import Settings
+from app.settings import Settings, current
+from models.analytics import MINUTE
 
 STANDS_STILL_S = 0.5
 DEADLINE = timedelta(minutes=15)
@@ -41,7 +43,7 @@ class Look(NamedTuple):
 
 def counted(total: Mapping[str, Any]) -> Totals:
     """Return the totals of a summary, with the units of each SKU beside the rest."""
-    return {name: total[name] for name in NAMES} | _units(total["units"])
+    return {name: total[name] for name in NAMES} | _units(total["units"] or {})
 
 
 def reckoned(orders: Mapping[str, int], sold: Totals) -> Totals:
@@ -99,7 +101,7 @@ class Statistics:
     def __init__(self, session: aiohttp.ClientSession, url: str, reckon: Reckon) -> None:
         self._session = session
         self._url = f"{url}/analytics/summary"
-        self._since = (datetime.now(UTC) - LOOK_BACK).isoformat()
+        self._since = datetime.now(UTC) - LOOK_BACK
         self._reckon = reckon
 
     async def begin(self) -> Look:
@@ -119,11 +121,16 @@ class Statistics:
         Raises:
             Failure: the worker does not answer with a summary.
         """
-        async with self._session.get(self._url, params={"since": self._since}) as answer:
+        async with self._session.get(self._url, params={"minutes": self._minutes()}) as answer:
             document = await answer.json(content_type=None)
         if answer.status != 200:  # noqa: PLR2004  # as it should be
             raise Failure(f"GET {self._url} was answered {answer.status}: {document.get('detail')}")
         return Look(counted(document["total"]), self._reckon())  # which keeps nobody waiting
+
+    def _minutes(self) -> int:
+        """Return how many minutes there are from the first one on, this one among them."""
+        minutes = ceil((datetime.now(UTC) - self._since) / MINUTE) + 1
+        return min(minutes, current().analytics.retention_minutes)
 
     async def compare(self, before: Look, placed: int) -> Finding:
         """Compare once both have got to the end, or there is no more time to wait for it."""

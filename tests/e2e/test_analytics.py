@@ -100,3 +100,19 @@ async def test_how_many_minutes_is_bounded_by_what_is_known(shop: Shop) -> None:
     for minutes in (0, ALL + 1):
         status, problem = await shop.get(f"/analytics/summary?minutes={minutes}")
         assert (status, problem["errors"][0]["loc"]) == (422, ["query", "minutes"])
+
+
+async def test_since_when_is_for_workers_alone(shop: Shop) -> None:
+    status, problem = await shop.get("/analytics/summary?since=2026-01-01T00:00:00Z")
+    assert (status, problem["errors"][0]["loc"]) == (422, ["query", "since"])
+
+
+async def test_units_are_told_of_each_minute_where_few_are_asked_for(shop: Shop) -> None:
+    sku = new_sku()
+    await shop.restock(sku, 3)
+    await shop.buy(order(item(sku, 3)))
+    few = await until(partial(summary, shop, 5), lambda found: sku in found["total"]["units"])
+    assert sum(minute["units"].get(sku, 0) for minute in few["minutes"]) == few["total"]["units"][sku] == 3
+    many = await summary(shop, 60)
+    assert many["total"]["units"][sku] == 3
+    assert {minute["units"] for minute in many["minutes"]} == {None}

@@ -1,8 +1,9 @@
 """Statistics by minute as rows: through crashes, repeats and the end of what is known."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -10,12 +11,16 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from app.delivery.batch import Batch
+from app.delivery.turn import Turn
 from models.analytics import Placed, merge
 from models.events import AnalyticsEvent
 from tables import analytics
-from tables.analytics import RETENTION, count_news, find_minutes, find_sold
+from tables.analytics import RETENTION, Known, Sold, count_news, find_minutes, find_sold
 from tests.models.test_analytics import START, news
 
+T = TypeVar("T")
+
+LONG_AGO = START - timedelta(days=2)
 NOW = START + timedelta(minutes=5)
 LIFE = [
     Placed(3, news("one")),
@@ -53,8 +58,21 @@ class Table:
 
     def known(self) -> tuple[Any, ...]:
         """Return what can be asked of it."""
-        whole = merge(known.minute for known in find_minutes(START - timedelta(days=2)))
-        return whole, sorted(find_sold(START - timedelta(days=2)))
+        return merge(known.minute for known in minutes_from(LONG_AGO)), sorted(sold_from(LONG_AGO))
+
+
+def minutes_from(since: datetime) -> list[Known]:
+    """Return what the partition knows of the minutes from then on."""
+    return asyncio.run(_all(find_minutes(0, since, Turn())))
+
+
+def sold_from(since: datetime) -> list[Sold]:
+    """Return the units that it knows from then on."""
+    return asyncio.run(_all(find_sold(0, since, Turn())))
+
+
+async def _all(found: AsyncIterator[T]) -> list[T]:
+    return [each async for each in found]
 
 
 def test_what_was_said_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +110,7 @@ def test_late_news_lands_in_its_own_minute(monkeypatch: pytest.MonkeyPatch) -> N
     table = Table(monkeypatch)
     table.take([Placed(1, news("new", occurred_at=NOW))])
     table.take([Placed(2, news("old", occurred_at=START))])
-    assert [(known.at, known.minute.ends) for known in find_minutes(START)] == [
+    assert [(known.at, known.minute.ends) for known in minutes_from(START)] == [
         (START, {"COMPLETED": 1}),
         (NOW, {"COMPLETED": 1}),
     ]
@@ -105,7 +123,7 @@ def test_what_is_too_old_is_forgotten_and_does_not_count_again(monkeypatch: pyte
     much_later = START + RETENTION + timedelta(minutes=1)
     table.take([Placed(2, news("new", occurred_at=much_later))], much_later)
     table.take([Placed(3, old.event)], much_later)
-    assert [known.at for known in find_minutes(START - timedelta(days=2))] == [much_later]
+    assert [known.at for known in minutes_from(LONG_AGO)] == [much_later]
     assert not [key for key in table.rows if old.event.event_id.encode() in key]
 
 
@@ -113,8 +131,8 @@ def test_only_the_minutes_asked_for_are_found(monkeypatch: pytest.MonkeyPatch) -
     table = Table(monkeypatch)
     table.take([Placed(minute, at(minute)) for minute in range(4)])
     since = START + timedelta(minutes=2)
-    assert [known.at for known in find_minutes(since)] == [since, since + timedelta(minutes=1)]
-    assert {sold.at for sold in find_sold(since)} == {since, since + timedelta(minutes=1)}
+    assert [known.at for known in minutes_from(since)] == [since, since + timedelta(minutes=1)]
+    assert {sold.at for sold in sold_from(since)} == {since, since + timedelta(minutes=1)}
 
 
 def at(minute: int) -> AnalyticsEvent:

@@ -6,9 +6,10 @@ its partition, and news is marked as counted behind all of them. So a crash at a
 on where they were when the records come again: what has counted them passes them over, the rest does not.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -28,9 +29,16 @@ RETENTION = timedelta(minutes=current().analytics.retention_minutes)
 MINUTE = b"minute/"
 SOLD = b"sold/"
 COUNTED = b"counted/"
+KINDS = (MINUTE, SOLD, COUNTED)
 
 SWEPT = 500
-"""How many rows of each kind that are too old are deleted at most with a batch, of each of its partitions."""
+"""How many rows of each kind a batch deletes at most of a partition, beyond as many as it adds there."""
+
+_swept: dict[tuple[int, bytes], bytes] = {}
+"""The last row that was deleted, by partition and kind: looking for more begins there, behind all tombstones.
+
+What a clock that was put back lets in ahead of it is found once the partition is recovered again.
+"""
 
 
 class Known(NamedTuple):
@@ -55,11 +63,17 @@ def count_news(batch: Batch, partition: int, news: Iterable[Placed], now: dateti
     for each in news:
         if (at := minute_of(each.event)) >= oldest and _mark(batch, partition, at, each):
             by_minute[at].append(each)
+    added = Counter({COUNTED: sum(map(len, by_minute.values())), MINUTE: len(by_minute)})
     for at, placed in by_minute.items():
-        _count(batch, partition, _date(at), placed)
-    for kind in (MINUTE, SOLD, COUNTED):
-        for key in islice(_before(partition, kind, _date(oldest)), SWEPT):
-            batch.write(state, partition, key, None, place=Place.LAST)
+        added[SOLD] += _count(batch, partition, _date(at), placed)
+    for kind in KINDS:
+        _sweep(batch, partition, kind, _date(oldest), SWEPT + added[kind])
+
+
+@state.on_recovered
+def sweep_anew() -> None:
+    """Look for what is too old from the beginning on: others may have swept meanwhile, or nobody."""
+    _swept.clear()
 
 
 async def find_minutes(partition: int, since: datetime, turn: Turn) -> AsyncIterator[Known]:
@@ -93,19 +107,30 @@ def _mark(batch: Batch, partition: int, at: datetime, news: Placed) -> bool:
     return True
 
 
-def _count(batch: Batch, partition: int, date: bytes, news: list[Placed]) -> None:
+def _count(batch: Batch, partition: int, date: bytes, news: list[Placed]) -> int:
+    """Count the news in their minute; return of how many SKUs."""
     key = MINUTE + date
     before = batch.load(state, partition, key, minutes) or Minute()
     batch.save(state, partition, key, count(before, news), minutes, place=Place.FIRST)
-    for sku in {line.sku for each in news for line in each.event.lines}:
+    skus = {line.sku for each in news for line in each.event.lines}
+    for sku in skus:
         key = b"%b%b/%b" % (SOLD, date, sku.encode())
         sold = batch.load(state, partition, key, units) or Units()
         about = [each for each in news if any(line.sku == sku for line in each.event.lines)]
         batch.save(state, partition, key, count_units(sold, sku, about), units, place=Place.FIRST)
+    return len(skus)
+
+
+def _sweep(batch: Batch, partition: int, kind: bytes, date: bytes, most: int) -> None:
+    old = [*islice(_before(partition, kind, date), most)]
+    for key in old:
+        batch.write(state, partition, key, None, place=Place.LAST)
+    if old:
+        batch.after_commit(partial(_swept.update, {(partition, kind): old[-1]}))
 
 
 def _before(partition: int, kind: bytes, date: bytes) -> Iterator[bytes]:
-    for key, _ in state.scan(partition, kind):
+    for key, _ in state.scan(partition, kind, _swept.get((partition, kind), b"")):
         if key >= kind + date:
             return
         yield key

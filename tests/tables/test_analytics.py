@@ -36,11 +36,14 @@ class Table:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: dict[bytes, bytes] = {}
+        self.scanned_after: list[bytes] = []
+        analytics.sweep_anew()
         monkeypatch.setattr("app.delivery.state.State.get", lambda _, __, key: self.rows.get(key))
         monkeypatch.setattr("app.delivery.state.State.scan", self._scan)
         monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
 
     def _scan(self, _: int, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        self.scanned_after.append(after)
         keys = sorted(key for key in self.rows if key.startswith(prefix) and key > after)
         return ((key, self.rows[key]) for key in keys)
 
@@ -54,7 +57,14 @@ class Table:
                 self.rows.pop(record["key"], None)
             else:
                 self.rows[record["key"]] = record["value"]
+        if kept is None:
+            for callback in batch.afterwards:
+                callback()
         return len(records)
+
+    def count(self, kind: bytes) -> int:
+        """Return how many rows of a kind there are."""
+        return sum(key.startswith(kind) for key in self.rows)
 
     def known(self) -> tuple[Any, ...]:
         """Return what can be asked of it."""
@@ -133,6 +143,48 @@ def test_only_the_minutes_asked_for_are_found(monkeypatch: pytest.MonkeyPatch) -
     since = START + timedelta(minutes=2)
     assert [known.at for known in minutes_from(since)] == [since, since + timedelta(minutes=1)]
     assert {sold.at for sold in sold_from(since)} == {since, since + timedelta(minutes=1)}
+
+
+def test_however_long_the_stream_there_are_no_more_rows_than_its_retention_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of what is counted is late by nearly as much as is kept, and more than SWEPT comes at once."""
+    monkeypatch.setattr(analytics, "SWEPT", 2)
+    table, step, each = Table(monkeypatch), timedelta(minutes=100), 10
+    held = RETENTION // step + 1
+    for number in range(5 * held):
+        now = START + number * step
+        late = now - RETENTION + timedelta(minutes=1)
+        whens = [now, *[late] * each, *[now] * (each - 1)]
+        table.take(
+            [
+                Placed(1000 * number + place, news(f"{number}-{place}", occurred_at=when))
+                for place, when in enumerate(whens)
+            ],
+            now,
+        )
+        assert table.count(analytics.COUNTED) <= (held + 1) * each + each
+        assert table.count(analytics.MINUTE) <= held + 2
+        assert table.count(analytics.SOLD) <= 2 * (held + 2)
+
+
+def test_looking_for_what_is_too_old_begins_where_it_last_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analytics, "SWEPT", 1)
+    table = Table(monkeypatch)
+    table.take([Placed(number, news(f"{number}")) for number in range(9)])
+    marks = sorted(key for key in table.rows if key.startswith(analytics.COUNTED))
+    much_later = START + RETENTION + timedelta(hours=1)
+
+    def sweep(kept: int | None = None) -> bytes:
+        table.take([], much_later, kept=kept)
+        return table.scanned_after[-1]
+
+    assert [sweep(), sweep(), sweep()] == [b"", marks[0], marks[1]]
+    assert sweep(kept=0) == marks[2]  # given up: nothing of it lasts, so it is looked for again
+    assert sweep() == marks[2]
+    analytics.sweep_anew()
+    assert sweep() == b""
+    assert table.count(analytics.COUNTED) == len(marks) - 5
 
 
 def at(minute: int) -> AnalyticsEvent:

@@ -18,7 +18,7 @@ from app import providers
 from app.delivery.exits import die
 from app.main import app, delivery
 from models.deadlines import look
-from tables.orders import due, find_waiting, limits
+from tables.orders import due, find_waiting, limits, note_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,10 @@ def look_at_some(now: datetime) -> int | None:
 
 
 def _look_at(partition: int, name: bytes, now: datetime) -> bool:
-    seen = look(find_waiting(partition, name), now, limits, _payable_since(now))
+    order = find_waiting(partition, name)
+    if order is not None and not order.settled:
+        note_waiting(partition, order)
+    seen = look(order, now, limits, _payable_since(now))
     if seen.finding is not None:
         delivery.answer("orders", partition, seen.finding)
     if seen.again is not None:

@@ -40,6 +40,11 @@ class Look(NamedTuple):
 DONE = Look(None, None)
 
 
+def waits_since(order: Order) -> datetime:
+    """Return since when an order that waits does: since it was made, or is to be taken back after its end."""
+    return order.entered_at if order.status is OrderStatus.REFUNDING else order.created_at
+
+
 def deadline(order: Order, limits: Limits) -> datetime | None:
     """Return until when the order may wait in its status, None where it waits for nothing."""
     match order.status:

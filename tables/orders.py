@@ -9,7 +9,6 @@ that waits is without.
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 
 from app import metrics
 from app.buckets import Due
@@ -18,7 +17,8 @@ from app.delivery.codec import Coder
 from app.delivery.state import NotHere
 from app.main import delivery
 from app.settings import current
-from models.deadlines import Limits, first_look
+from app.waiting import Waiting
+from models.deadlines import Limits, first_look, waits_since
 from models.order import Order
 
 state = delivery.table("orders", stage="orders")
@@ -26,9 +26,6 @@ coder = Coder(Order)
 
 OPEN = b"\xffopen/"
 """Before the order id, where the order waits. No order id begins so: it is no UTF-8."""
-
-LOOKED_AT = 100
-"""How many of a partition's orders that wait are looked at to find the oldest."""
 
 limits = Limits(
     pending=timedelta(milliseconds=current().saga.pending_ms),
@@ -38,6 +35,9 @@ limits = Limits(
 
 due = Due()
 """The orders to be looked at; those that have been settled meanwhile are among them."""
+
+unsettled = Waiting()
+"""The orders that wait, by age; after a recovery, those that have been looked at since."""
 
 
 def load_order(batch: Batch, partition: int, order_id: str) -> Order | None:
@@ -51,8 +51,12 @@ def save_order(batch: Batch, partition: int, before: Order | None, after: Order)
     batch.save(state, partition, name, after, coder, place=Place.LAST)
     if before is None or (before.settled and not after.settled):
         batch.write(state, partition, OPEN + name, b"1", place=Place.FIRST)
+        batch.after_commit(partial(note_waiting, partition, after))
     if after.settled:
         batch.write(state, partition, OPEN + name, None, place=Place.LAST)
+        if before is not None:
+            since = waits_since(before).timestamp()
+            batch.after_commit(partial(unsettled.drop, partition, name, since))
     elif (at := first_look(before, after, limits)) is not None:
         batch.after_commit(partial(due.put, partition, name, at.timestamp()))
 
@@ -64,21 +68,15 @@ def find_open() -> Iterator[tuple[int, bytes]]:
             yield number, key.removeprefix(OPEN)
 
 
-def oldest_unsettled_s() -> float:
-    """Return the age in seconds of the oldest order that waits, among the first of each partition.
+def note_waiting(partition: int, order: Order) -> None:
+    """Remember since when the order waits, until it is settled."""
+    unsettled.put(partition, order.order_id.encode(), waits_since(order).timestamp())
 
-    Ids begin with the time at which they were made, so the first are the oldest, but for those that were
-    made from a key. A few that follow are looked at as well: of an order that is under way there may be
-    several names, and none of them is old.
-    """
-    now = datetime.now(UTC)
-    ages = [
-        (now - order.created_at).total_seconds()
-        for number in state.partitions()
-        for key, _ in islice(state.scan(number, OPEN), LOOKED_AT)
-        if (order := find_waiting(number, key.removeprefix(OPEN))) is not None
-    ]
-    return max(ages, default=0.0)
+
+def oldest_unsettled_s() -> float:
+    """Return for how long the oldest of this worker's orders that wait does, in seconds, to a second."""
+    since_s = unsettled.oldest_s(state.partitions())
+    return 0.0 if since_s is None else max(0.0, datetime.now(UTC).timestamp() - since_s)
 
 
 metrics.UNSETTLED_AGE.set_function(oldest_unsettled_s)
@@ -98,5 +96,6 @@ def find_waiting(partition: int, name: bytes) -> Order | None:
 def take_up() -> None:
     """Have all orders that wait looked at, now: what this worker knew of them is void."""
     due.clear()
+    unsettled.clear()
     for number, name in find_open():
         due.put(number, name, 0)

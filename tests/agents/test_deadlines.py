@@ -12,7 +12,7 @@ from app.breaker import Breaker
 from app.main import delivery
 from models.deadlines import Overdue
 from models.order import Order
-from tables.orders import due, limits
+from tables.orders import due, limits, oldest_unsettled_s, unsettled
 from tests.models.scenario import created, deducted, moment, orders, paid
 
 ONE = b"order-1"
@@ -22,9 +22,11 @@ LATE = moment(0) + limits.pending
 @pytest.fixture(autouse=True)
 def nothing_due() -> Iterator[None]:
     """Begin and end with no order in memory."""
-    due.clear()
+    for memory in (due, unsettled):
+        memory.clear()
     yield
-    due.clear()
+    for memory in (due, unsettled):
+        memory.clear()
 
 
 @pytest.fixture
@@ -120,6 +122,23 @@ def test_only_some_orders_are_looked_at_between_two_turns_of_the_loop(
     while deadlines.look_at_some(LATE) is not None:
         looks += 1
     assert (looks, told) == (2, [])
+
+
+@pytest.mark.usefixtures("told")
+def test_an_order_that_was_taken_up_is_as_old_as_it_is_once_it_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+    holds(monkeypatch, after(created(), deducted()))
+    due.put(0, ONE, 0)
+    assert oldest_unsettled_s() == 0
+    deadlines.look_at_some(moment(1))
+    assert oldest_unsettled_s() > 0
+    unsettled.clear()
+    holds(monkeypatch, after(created(), deducted(), paid()))
+    due.put(0, ONE, 0)
+    deadlines.look_at_some(moment(1))
+    assert oldest_unsettled_s() == 0
 
 
 async def test_a_fault_while_looking_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

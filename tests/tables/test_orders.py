@@ -1,6 +1,7 @@
 """Which orders wait is known from the rows alone, whatever a crash keeps of them."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,18 @@ from app.delivery.batch import Batch
 from app.delivery.state import NotHere
 from models.order import Order
 from models.saga import OrderEvent, evolve
-from tables.orders import OPEN, coder, due, find_open, find_waiting, limits, save_order, take_up
+from tables.orders import (
+    OPEN,
+    coder,
+    due,
+    find_open,
+    find_waiting,
+    limits,
+    oldest_unsettled_s,
+    save_order,
+    take_up,
+    unsettled,
+)
 from tests.models.scenario import (
     created,
     declined,
@@ -18,7 +30,9 @@ from tests.models.scenario import (
     moment,
     paid,
     refund_requested,
+    refunded,
     released,
+    returned,
 )
 
 Rows = dict[bytes, bytes | None]
@@ -37,9 +51,11 @@ LIVES: Mapping[str, tuple[OrderEvent, ...]] = {
 @pytest.fixture(autouse=True)
 def nothing_due() -> Iterator[None]:
     """Begin and end with no order in memory."""
-    due.clear()
+    for memory in (due, unsettled):
+        memory.clear()
     yield
-    due.clear()
+    for memory in (due, unsettled):
+        memory.clear()
 
 
 def live(batch: Batch, events: tuple[OrderEvent, ...], before: Order | None = None) -> Order:
@@ -168,3 +184,66 @@ def test_an_order_of_a_partition_that_has_gone_is_not_found(monkeypatch: Any) ->
 
     monkeypatch.setattr("app.delivery.state.State.get", gone)
     assert find_waiting(0, b"order-1") is None
+
+
+def lasts(batch: Batch) -> None:
+    """Have the batch committed."""
+    for callback in batch.afterwards:
+        callback()
+
+
+def oldest_since_s() -> float | None:
+    """Return since when the oldest order waits, None where none does."""
+    age_s = oldest_unsettled_s()
+    return datetime.now(UTC).timestamp() - age_s if age_s else None
+
+
+@pytest.fixture
+def here(monkeypatch: Any) -> None:
+    """Have this worker own partition 0."""
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({0}))
+
+
+@pytest.mark.usefixtures("here")
+def test_the_oldest_order_is_found_whatever_it_is_called_and_however_many_wait(monkeypatch: Any) -> None:
+    batch = Batch(())
+    for number in range(300):
+        live(batch, (created(order=f"order-{number:03}", at=60 + number),))
+    live(batch, (created(order="zz-of-a-key", at=0),))
+    put_in_place(monkeypatch, dict(records(batch)))
+    lasts(batch)
+    assert oldest_since_s() == pytest.approx(moment(0).timestamp(), abs=1)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("life", LIVES)
+def test_an_order_is_old_for_as_long_as_it_waits_from_when_it_was_made(life: str) -> None:
+    batch = Batch(())
+    order = live(batch, LIVES[life])
+    assert oldest_since_s() is None
+    lasts(batch)
+    made = pytest.approx(created().occurred_at.timestamp(), abs=1)
+    assert oldest_since_s() == (None if order.settled else made)
+
+
+@pytest.mark.usefixtures("here")
+def test_an_order_that_is_taken_back_is_as_old_as_the_wish_for_it() -> None:
+    sold, back, done = Batch(()), Batch(()), Batch(())
+    order = live(sold, LIVES["completed"])
+    order = live(back, (refund_requested(at=90_000),), order)
+    for batch in (sold, back):
+        lasts(batch)
+    assert oldest_since_s() == pytest.approx(moment(90_000).timestamp(), abs=1)
+    order = live(done, (returned(), refunded()), order)
+    assert order.settled
+    lasts(done)
+    assert oldest_since_s() is None
+
+
+@pytest.mark.usefixtures("here")
+def test_an_order_of_a_partition_that_has_gone_is_not_old(monkeypatch: Any) -> None:
+    batch = Batch(())
+    live(batch, LIVES["paying"])
+    lasts(batch)
+    monkeypatch.setattr("app.delivery.state.State.partitions", lambda _: frozenset({1}))
+    assert oldest_since_s() is None

@@ -13,6 +13,7 @@ from app.errors import Failure
 from app.letters.command import dead_letters
 from app.load.command import load
 from app.rebuild.command import rebuild
+from app.rewind.command import rewind
 from app.stages import ALL, STAGES
 
 cli = typer.Typer(
@@ -118,6 +119,7 @@ def demo(
 cli.command()(load)
 cli.command()(audit)
 cli.command()(rebuild)
+cli.command()(rewind)
 cli.add_typer(dead_letters, name="dead-letters")
 
 

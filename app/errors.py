@@ -10,6 +10,7 @@ Failure
  ├── AuditRefused       an audit can't be made                  (worker, folder, port)
  ├── ScratchRefused     a scratch store can't be kept           (folder, disk)
  ├── RebuildRefused     a rebuild can't be made                 (topics, workers, changelogs)
+ ├── RewindRefused      a stage can't read anew                 (workers)
  ├── LettersRefused     dead letters can't be worked on         (ids, topics, edits)
  └── TopicsDiffer       the topics are not what a worker needs
 """
@@ -49,6 +50,10 @@ class ScratchRefused(Failure):
 
 class RebuildRefused(Failure):
     """Say why states can't be rebuilt, or put back."""
+
+
+class RewindRefused(Failure):
+    """Say why a stage can't be made to read its topics anew."""
 
 
 class LettersRefused(Failure):

@@ -43,3 +43,8 @@ def is_group(name: str) -> bool:
     """Tell whether workers of some of the stages have this group."""
     first, *stages = name.split("-")
     return first == GROUP and set(stages) <= set(STAGES)
+
+
+def stages_of(group: str) -> tuple[str, ...]:
+    """Return the stages that the workers of a group run."""
+    return STAGES if group == GROUP else tuple(group.split("-")[1:])

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented here, defined elsewhere
     AdminClient,
     OffsetSpec,
 )
 
 from app.asking import ANSWER_S, ask
+from app.groups import Groups
 from app.rebuild.layout import READERS
 from app.rebuild.reading import Place
 from app.settings import Settings
-from app.stages import GROUP, STAGES, is_group
+from app.stages import stages_of
 
 
 class Offsets:
@@ -25,6 +26,7 @@ class Offsets:
     def __init__(self, settings: Settings) -> None:
         self._broker = settings.broker
         self._admin = AdminClient({"bootstrap.servers": settings.broker, "log_level": 0})
+        self._groups = Groups(settings)
 
     def ends(self, places: Collection[Place]) -> dict[Place, int]:
         """Return where the partitions end now."""
@@ -40,42 +42,12 @@ class Offsets:
     def committed(self) -> dict[Place, int]:
         """Return how far each topic has been worked through by whichever group runs its stage."""
         reached: dict[Place, int] = {}
-        for group in self.groups():
-            for tp in ask(self._broker, lambda group=group: self._offsets(group)):  # type: ignore[misc]  # a default binds it now
-                if tp.offset >= 0 and READERS.get(tp.topic) in _stages_of(group):
-                    place = (tp.topic, tp.partition)
-                    reached[place] = max(reached.get(place, 0), tp.offset)
+        for group in self._groups.names():
+            for place, offset in self._groups.committed(group).items():
+                if READERS.get(place[0]) in stages_of(group):
+                    reached[place] = max(reached.get(place, 0), offset)
         return reached
-
-    def groups(self) -> list[str]:
-        """Return the groups of workers that Kafka knows of."""
-        found = ask(self._broker, lambda: self._admin.list_consumer_groups(request_timeout=ANSWER_S).result())
-        return sorted(group.group_id for group in found.valid if is_group(group.group_id))
 
     def members(self) -> list[str]:
         """Return who is in these groups, each as GROUP: MEMBER."""
-        groups = self.groups()
-        if not groups:
-            return []
-        answers = ask(
-            self._broker,
-            lambda: [
-                answer.result()
-                for answer in self._admin.describe_consumer_groups(groups, request_timeout=ANSWER_S).values()
-            ],
-        )
-        return [
-            f"{group.group_id}: {member.group_instance_id or member.client_id}"
-            for group in answers
-            for member in group.members
-        ]
-
-    def _offsets(self, group: str) -> list[TopicPartition]:
-        asked = [ConsumerGroupTopicPartitions(group)]
-        (answer,) = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_S).values()
-        found: list[TopicPartition] = answer.result().topic_partitions
-        return found
-
-
-def _stages_of(group: str) -> tuple[str, ...]:
-    return STAGES if group == GROUP else tuple(group.split("-")[1:])
+        return self._groups.members(self._groups.names())

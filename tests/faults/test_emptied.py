@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import aiohttp
 import pytest
@@ -16,12 +18,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 
 from app import topics
 from app.processes import Command
+from app.receiver import SECRET
 from app.settings import load
-from tests.e2e.shop import Shop, item, new_sku, order
-from tests.e2e.system import READY_S, System, free_port
+from tests.e2e.outside import Warehouse, figure
+from tests.e2e.shop import Document, Shop, item, new_sku, order, until
+from tests.e2e.system import READY_S, SHORT_SESSION, System, free_port
 from tests.faults.tampering import ends
 
 EXIT_CODE = 70
+COMMAND_S = 30
 
 
 @pytest.mark.parametrize("folder", ["kept", pytest.param("gone", marks=pytest.mark.full)])
@@ -92,6 +97,91 @@ def set_policy(admin: AdminClient, topic: str, policy: str) -> None:
     entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(READY_S)
+
+
+@pytest.mark.full
+async def test_statistics_whose_changelog_is_lost_are_counted_anew(
+    separate: System, session: aiohttp.ClientSession
+) -> None:
+    separate.settings |= SHORT_SESSION
+    worker, url = await separate.worker(port := free_port())
+    shop, sku = Shop(session, url), new_sku()
+    await shop.restock(sku, 3)
+    for token in ("tok_ok", "tok_ok", "tok_declined"):
+        await shop.buy(order(item(sku), token=token))
+    before = await counted(shop, 3)
+    await lose(separate, worker, "analytics")
+
+    await start_again(separate, port, "analytics")
+    after = await counted(shop, 3)
+    assert (after["total"], after["minutes"]) == (before["total"], before["minutes"])
+    await shop.buy(order(item(sku)))
+    await counted(shop, 4)
+
+
+@pytest.mark.full
+async def test_a_warehouse_is_told_nothing_twice_after_the_changelog_of_what_it_was_told_is_lost(
+    separate: System, session: aiohttp.ClientSession
+) -> None:
+    separate.settings |= SHORT_SESSION | {
+        "ORDERS_TRANSFER__URL": f"{separate.provider_url}/transfers",
+        "ORDERS_TRANSFER__SECRET": SECRET,
+        "ORDERS_TRANSFER__SINCE": "2020-01-01T00:00:00Z",
+        "ORDERS_OUTBOUND__PRIVATE_ADDRESSES": "true",
+    }
+    worker, url = await separate.worker(port := free_port())
+    shop, warehouse, sku = Shop(session, url), Warehouse(session, separate.provider_url), new_sku()
+    await shop.restock(sku, 9)
+    sold = [str((await shop.buy(order(item(sku))))["order_id"]) for _ in range(5)]
+    for order_id in sold:
+        await until(partial(warehouse.kinds, order_id), lambda kinds: kinds == ["ORDER_COMPLETED"])
+    await until(partial(figure, shop, "transfer", "open"), lambda found: found == 0)
+    loss = datetime.now(UTC) + timedelta(seconds=1)
+    await lose(separate, worker, "transfer")
+
+    separate.settings["ORDERS_TRANSFER__SINCE"] = f"{loss:%Y-%m-%dT%H:%M:%SZ}"
+    await start_again(separate, port, "transfer")
+    await until(partial(figure, shop, "transfer", "skipped_total"), lambda found: found == len(sold))
+    later = str((await shop.buy(order(item(sku))))["order_id"])
+    await until(partial(warehouse.kinds, later), lambda kinds: kinds == ["ORDER_COMPLETED"])
+    told = [message for order_id in sold for message in await warehouse.told(order_id)]
+    assert [message["deliveries"] for message in told] == [1] * len(sold)
+
+
+async def counted(shop: Shop, orders: int) -> Document:
+    """Return the statistics, once they know of so many orders."""
+    found: Document
+    _, found = await until(
+        partial(shop.get, "/analytics/summary"),
+        lambda answer: answer[0] == 200 and answer[1]["total"]["orders"] == orders,
+    )
+    return found
+
+
+async def lose(system: System, worker: Command, stage: str) -> None:
+    """Stop the worker, and make the changelog anew: nothing is rewound before, and no worker starts after."""
+    assert await rewound(system, stage) == 1
+    assert "workers are running" in (system.folder / "rewind.log").read_text()
+    assert await asyncio.to_thread(worker.stop) == 0
+    await asyncio.to_thread(make_anew, system, f"{stage}-changelog")
+    shutil.rmtree(system.folder / "data")
+    worker.start()
+    assert await asyncio.to_thread(worker.wait_until_done, READY_S) == EXIT_CODE
+    assert f"{stage}-changelog[" in worker.last_lines(3)
+
+
+async def start_again(system: System, port: int, stage: str) -> None:
+    """Do as the runbook says: rewind the stage, once Kafka has forgotten the worker, and start that."""
+    await until(partial(rewound, system, stage), lambda code: code == 0)
+    await system.worker(port)
+
+
+async def rewound(system: System, stage: str) -> int | None:
+    """Return how a rewind of the stage ends."""
+    log = system.folder / "rewind.log"
+    rewind = Command("rewind", stage, "--yes", log=log, environment=system.environment)
+    rewind.start()
+    return await asyncio.to_thread(rewind.wait_until_done, COMMAND_S)
 
 
 def make_anew(system: System, topic: str) -> None:

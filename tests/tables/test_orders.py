@@ -217,13 +217,16 @@ def test_the_oldest_order_is_found_whatever_it_is_called_and_however_many_wait(m
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("life", LIVES)
-def test_an_order_is_old_for_as_long_as_it_waits_from_when_it_was_made(life: str) -> None:
+def test_an_order_is_old_for_as_long_as_it_waits_from_when_it_was_made_or_its_refund_asked_for(
+    life: str,
+) -> None:
     batch = Batch(())
     order = live(batch, LIVES[life])
     assert oldest_since_s() is None
     lasts(batch)
-    made = pytest.approx(created().occurred_at.timestamp(), abs=1)
-    assert oldest_since_s() == (None if order.settled else made)
+    first = refund_requested() if life == "taken back" else created()
+    since = pytest.approx(first.at.timestamp(), abs=1)
+    assert oldest_since_s() == (None if order.settled else since)
 
 
 @pytest.mark.usefixtures("here")

@@ -6,17 +6,24 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import NamedTuple
 
-import aiosmtplib
 from aiosmtplib import (
+    SMTP,
     SMTPException,
     SMTPRecipientRefused,
     SMTPRecipientsRefused,
+    SMTPResponse,
     SMTPResponseException,
     SMTPStatus,
 )
 
 from app.outbound.carrying import Declined, Hopeless, Unanswered
 from app.settings import SmtpSettings
+
+TAKING_S = 600.0
+"""How long a server may take to say that it has a mail, as RFC 5321 wants it (4.5.3.2.6).
+
+It looks for spam meanwhile, and delivers the mail however soon nobody waits any more for the answer.
+"""
 
 _FOR_GOOD = 500
 """From which code on a server says no for good; what is below is for now."""
@@ -44,14 +51,14 @@ class Mailer:
         """Send one mail.
 
         Raises:
-            Unanswered: there is no server, or it is busy, or went away.
+            Unanswered: there is no server, or it is busy, or went away; it may have the mail.
             Declined: it does not take the mail, as things are.
             Hopeless: it will never take mail to this address, or there can be no such address.
         """
         settings = self._settings
         try:
-            await aiosmtplib.send(
-                _written(mail),
+            message = _written(mail)
+            async with _Client(
                 hostname=settings.host,
                 port=settings.port,
                 username=settings.username or None,
@@ -59,9 +66,17 @@ class Mailer:
                 use_tls=settings.security == "tls",
                 start_tls=settings.security == "starttls",
                 timeout=self._timeout_s,
-            )
+            ) as client:
+                await client.send_message(message)
         except (SMTPException, OSError) as error:
             raise _verdict(error) from None
+
+
+class _Client(SMTP):
+    """Wait longer for the answer to a mail than for any other."""
+
+    async def data(self, message: str | bytes, /, **_: object) -> SMTPResponse:
+        return await super().data(message, timeout=TAKING_S)
 
 
 def _written(mail: Mail) -> EmailMessage:

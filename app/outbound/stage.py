@@ -1,7 +1,8 @@
 """A stage that tells others outside: takes in what is to be told, has it carried, records what came of it.
 
-A message that was delivered is not sent again while that is being recorded. Where the worker ends, or the
-partitions move, between the two, it goes out once more, under the same id: the only case in which it does.
+A message that was delivered is not sent again while that is being recorded. It goes out once more, under the
+same id, where nobody learnt that it was taken: the worker ended, or the partitions moved, before that was on
+record; or the receiver took it, and no answer came in time, or none over a connection that was lost.
 """
 
 import asyncio

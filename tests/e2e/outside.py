@@ -59,6 +59,7 @@ class MailServer:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.failures = 0
+        self.silences = 0
         self.delay_s = 0.0
         self.unknown: set[str] = set()
         self.port = 0
@@ -76,15 +77,19 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Take a mail, unless it is to fail."""
-        await asyncio.sleep(self.delay_s)
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Take a mail, unless it is to fail, and say so; or hang up, as it may be told to, without a word."""
         if self.failures:
             self.failures -= 1
             return BUSY
         content = envelope.content
         assert isinstance(content, bytes)
         self.mails.append(message_from_bytes(content, policy=policy.default))
+        if self.silences:
+            self.silences -= 1
+            assert server.transport is not None
+            server.transport.close()
+        await asyncio.sleep(self.delay_s)  # it has it, and takes its time to say so
         return TAKEN
 
 

@@ -8,11 +8,12 @@ import aiohttp
 import pytest
 
 from tests.e2e.letters import listed, operate
-from tests.e2e.outside import MailServer, mail_server
+from tests.e2e.outside import MailServer, figure, mail_server
 from tests.e2e.shop import Shop, item, new_sku, order, until
 from tests.e2e.system import System, secluded
 
 STOCK = 100
+TIMEOUT_MS = 1_500
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ async def mailing(post_office: MailServer, tmp_path_factory: pytest.TempPathFact
         system.settings |= {
             "ORDERS_NOTIFICATIONS__CHANNEL": "smtp",
             "ORDERS_NOTIFICATIONS__SMTP__PORT": str(post_office.port),
+            "ORDERS_NOTIFICATIONS__TIMEOUT_MS": str(TIMEOUT_MS),
             "ORDERS_NOTIFICATIONS__BACKOFF_MS": "100",
             "ORDERS_NOTIFICATIONS__BACKOFF_MAX_MS": "400",
             "ORDERS_NOTIFICATIONS__BREAKER_PAUSE_MS": "200",
@@ -96,6 +98,22 @@ async def test_a_server_that_is_busy_is_asked_again(
     await shop.buy(order(item(sku), customer=customer))
     assert len(await mails(post_office, customer, 1)) == 1
     assert post_office.failures == 0
+
+
+async def test_a_server_that_takes_longer_than_the_timeout_to_say_that_it_has_a_mail_gets_it_once(
+    shop: Shop, post_office: MailServer, sku: str, customer: str
+) -> None:
+    async def delivered() -> float:
+        return await figure(shop, "notifications", "delivered_total")
+
+    before = await delivered()
+    post_office.delay_s = 2 * TIMEOUT_MS / 1_000
+    try:
+        await shop.buy(order(item(sku), customer=customer))
+        await until(delivered, lambda count: count == before + 1)
+    finally:
+        post_office.delay_s = 0
+    assert len(await mails(post_office, customer, 1)) == 1
 
 
 async def test_an_address_that_is_nobodys_makes_a_dead_letter_that_can_be_put_back(

@@ -10,7 +10,7 @@ from app.outbound.carrying import Declined, Hopeless, Unanswered
 from app.outbound.mail import Mail, Mailer
 from app.settings import SmtpSettings
 from tests.e2e.outside import MailServer, mail_server
-from tests.e2e.system import free_port
+from tests.e2e.system import HOST, free_port
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -62,11 +62,38 @@ async def test_no_server_is_no_answer() -> None:
         await mailer(free_port()).send(mail())
 
 
-async def test_a_server_that_takes_too_long_is_no_answer(server: MailServer) -> None:
-    server.delay_s = 1
-    with pytest.raises(Unanswered, match="Timeout"):
-        await mailer(server.port, timeout_s=0.1).send(mail())
-    await asyncio.sleep(0)
+async def test_a_server_that_never_says_a_word_is_no_answer() -> None:
+    mute = await asyncio.get_running_loop().create_server(asyncio.Protocol, HOST, 0)
+    with pytest.raises(Unanswered, match=r"^SMTPConnectTimeoutError$"):
+        await mailer(mute.sockets[0].getsockname()[1], timeout_s=0.1).send(mail())
+    mute.close()
+
+
+async def test_a_server_that_looks_at_a_mail_for_longer_than_the_timeout_has_it_once_and_it_counts(
+    server: MailServer,
+) -> None:
+    server.delay_s = 1.5
+    await mailer(server.port, timeout_s=0.5).send(mail())
+    assert len(server.mails) == 1
+
+
+async def test_a_server_that_looks_at_a_mail_for_ever_is_no_answer(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outbound.mail.TAKING_S", 0.1)
+    server.delay_s = 3_600
+    with pytest.raises(Unanswered, match=r"^SMTPReadTimeoutError$"):
+        await mailer(server.port).send(mail())
+
+
+async def test_a_connection_that_is_lost_behind_a_mail_is_no_answer_and_a_repeat_has_the_same_id(
+    server: MailServer,
+) -> None:
+    server.silences = 1
+    with pytest.raises(Unanswered, match=r"^SMTPServerDisconnected$"):
+        await mailer(server.port).send(mail())
+    await mailer(server.port).send(mail())
+    assert [taken["Message-ID"] for taken in server.mails] == ["<an-id@shop.example>"] * 2
 
 
 async def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted(server: MailServer) -> None:

@@ -1,6 +1,7 @@
 """Whoever is told outside, for tests: a warehouse that fails to order, and a real mail server."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
@@ -94,11 +95,13 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[MailServer]:
-    """Give a mail server on a port of its own."""
+async def mail_server(tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[MailServer]:
+    """Give a mail server on a port of its own; with a context it speaks TLS from the first byte on."""
     handler = MailServer()
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: SMTP(handler, loop=loop), HOST, 0)
+    listening = await loop.create_server(lambda: SMTP(handler, loop=loop, **options), HOST, 0, ssl=tls)
     handler.port = listening.sockets[0].getsockname()[1]
-    yield handler
-    listening.close()
+    try:
+        yield handler
+    finally:
+        listening.close()

@@ -21,7 +21,7 @@ class Failure(Exception):  # noqa: N818  # its text is shown to a person, who re
 
 
 class SettingsError(Failure):
-    """Say which setting is wrong, what it is and what was expected."""
+    """Say which setting is wrong, what it is, unless that may be a secret, and what was expected."""
 
 
 class BrokerUnavailable(Failure):

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.mistakes import Keys, find_names, no_such, shown, unreadable
 from app.stages import ALL, CHOICE, SWITCHED, chosen, group_of
 
 PREFIX = "ORDERS_"
 CONFIG_VARIABLE = "ORDERS_CONFIG"
 DEFAULT_FILE = Path("faust.yml")
-SECRETS = frozenset({"secret", "password"})
-"""Settings that no message shows."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
@@ -251,12 +249,12 @@ def load(path: Path | None = None) -> Settings:
     """
     path = path or Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_FILE))
     document = _read(path)
-    known = {*_known_variables(Settings), CONFIG_VARIABLE}
+    known = {*map(_variable, find_names(Settings)), CONFIG_VARIABLE}
     unknown = sorted(
         name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known
     )
     if unknown:
-        raise SettingsError("\n".join(f"{name} = {os.environ[name]!r}: no such setting" for name in unknown))
+        raise SettingsError("\n".join(no_such(name, known) for name in unknown))
     try:
         return Settings(**{str(key): value for key, value in document.items()})
     except ValidationError as error:
@@ -274,37 +272,31 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist; name another file with --config PATH") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} can't be read as YAML: {error}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # a value error also for a day that is none
+        raise SettingsError(f"{path} can't be read as YAML: {unreadable(error)}") from None
     if not isinstance(document, dict | None):
         raise SettingsError(f"{path} holds {type(document).__name__}, expected settings as `key: value`")
     return document or {}
 
 
-def _known_variables(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _known_variables(field.annotation, f"{prefix}{name}__".upper())
-        else:
-            yield f"{prefix}{name}".upper()
+def _variable(keys: Keys) -> str:
+    return f"{PREFIX}{'__'.join(keys)}".upper()
 
 
 def _explain(error: ValidationError, path: Path) -> str:
+    settings = set(find_names(Settings))
+    names = {".".join(keys[:end]) for keys in settings for end in range(1, len(keys) + 1)}
     upper = {name.upper(): name for name in os.environ}
     lines = []
     for fault in error.errors():
-        keys = [str(part) for part in fault["loc"]]
-        variable = f"{PREFIX}{'__'.join(keys)}".upper()
-        where = upper.get(variable, f"{path}: {'.'.join(keys)}")
+        keys = tuple(str(part) for part in fault["loc"])
+        name = ".".join(keys)
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{where} = {fault['input']!r}: no such setting")
+            lines.append(f"{path}: {no_such(name, names)}")
         else:
-            lines.append(f"{where} = {_shown(keys, fault['input'])}: {_expected(fault)}")
+            where = upper.get(_variable(keys), f"{path}: {name}")
+            lines.append(f"{where} = {shown(keys, fault['input'], settings)}: {_expected(fault)}")
     return "\n".join(lines)
-
-
-def _shown(keys: Collection[str], value: object) -> str:
-    return "(not shown)" if SECRETS & set(keys) else repr(value)
 
 
 def _expected(fault: Any) -> str:

@@ -36,7 +36,7 @@ def set_up(settings: Settings) -> None:
         return
     if not all(map(_is_there, NEEDED)):
         raise WorkerRefused(
-            f"tracing.endpoint is {settings.tracing.endpoint!r}, and OpenTelemetry is not installed:"
+            "tracing.endpoint is set, and OpenTelemetry is not installed:"
             " install the extra `tracing`, or leave the setting empty"
         )
     from app.tracing.exporting import tracer  # noqa: PLC0415  # it costs time and memory, for those who want it

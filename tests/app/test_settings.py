@@ -1,6 +1,7 @@
 """Settings: the file, the environment over it, and what stops the start."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,15 @@ from app.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
 COMMAND_S = 60
+
+ADDRESSES = (
+    "ORDERS_BROKER",
+    "ORDERS_PAYMENT__URL",
+    "ORDERS_NOTIFICATIONS__URL",
+    "ORDERS_TRANSFER__URL",
+    "ORDERS_TRACING__ENDPOINT",
+)
+MISWRITTEN = (("", ":80"), ("ftp://", ":80"), ("http:/", ""), ("http:// ", " "), ("https//", ""))
 
 
 @pytest.fixture(autouse=True)
@@ -83,10 +93,14 @@ def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("partitons: 3", "partitons = 3: no such setting"),
-        ("1: 2", "1 = 2: no such setting"),
-        ("web: {prot: 80}", "web.prot = 80: no such setting"),
-        ("kafka: {compression: lz4, compresion: lz4}", "kafka.compresion = 'lz4': no such setting"),
+        ("partitons: 3", "partitons: no such setting; did you mean partitions?"),
+        ("1: 2", "1: no such setting"),
+        ("web: {prot: 80}", "web.prot: no such setting; did you mean web.port?"),
+        ("trasnfer: {url: x}", "trasnfer: no such setting; did you mean transfer?"),
+        (
+            "kafka: {compression: lz4, compresion: lz4}",
+            "kafka.compresion: no such setting; did you mean kafka.compression?",
+        ),
         ("partitions: 0", "partitions = 0: expected greater than or equal to 1"),
         ("partitions: 1001", "partitions = 1001: expected less than or equal to 1000"),
         ("partitions: many", "partitions = 'many': expected a valid integer"),
@@ -97,8 +111,12 @@ def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -
         ("worker_id: a/b", "worker_id = 'a/b': expected match pattern"),
         ("log_level: loud", "log_level = 'loud': expected match pattern '^(debug|info|warning|error)$'"),
         ("web: {port: 65536}", "web.port = 65536: expected less than or equal to 65535"),
-        ("web: 3", "web = 3: expected a valid dictionary"),
-        ("web:", "web = None: expected a valid dictionary"),
+        ("web: 3", "web = (not shown): expected a valid dictionary"),
+        ("web:", "web = (not shown): expected a valid dictionary"),
+        (
+            "transfer: {since: 2026-01-01}",
+            "transfer.since = datetime.date(2026, 1, 1): expected a valid string",
+        ),
         ("payment: {url: ftp://x}", "payment.url = 'ftp://x': expected match pattern '^https?://"),
         ("limits: {body_bytes: -1}", "limits.body_bytes = -1: expected greater than or equal to 1"),
     ],
@@ -115,8 +133,8 @@ def test_a_fault_in_the_file_names_the_key_the_value_and_what_was_expected(
 def test_every_fault_is_named_at_once(file: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         load(written(file, "partitions: 0\nnote: hello\nweb: {port: 0, prot: 1}\n"))
-    named = {line.removeprefix(f"{file}: ").split(" = ")[0] for line in str(refusal.value).splitlines()}
-    assert named == {"partitions", "note", "web.port", "web.prot"}
+    named = [line.removeprefix(f"{file}: ") for line in str(refusal.value).splitlines()]
+    assert {re.split(" = |: ", line)[0] for line in named} == {"partitions", "note", "web.port", "web.prot"}
 
 
 @pytest.mark.parametrize(("text", "kind"), [("- 1", "list"), ("[]", "list"), ("3", "int"), ("''", "str")])
@@ -126,12 +144,18 @@ def test_a_file_that_is_no_mapping_is_refused(file: Path, text: str, kind: str) 
     assert str(refusal.value) == f"{file} holds {kind}, expected settings as `key: value`"
 
 
-@pytest.mark.parametrize("raw", [b"a: b: c", b"\x00", b"\xff\xfe\xfd", b"key: [1,"])
+@pytest.mark.parametrize("raw", [b"a: b: c", b"\x00", b"\xff\xfe\xfd", b"key: [1,", b"day: 2026-13-01"])
 def test_a_file_that_is_no_yaml_is_refused(file: Path, raw: bytes) -> None:
     file.write_bytes(raw)
     with pytest.raises(SettingsError) as refusal:
         load(file)
     assert str(refusal.value).startswith(f"{file} can't be read as YAML: ")
+
+
+def test_a_file_that_is_no_yaml_is_refused_with_the_line_and_the_column(file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, "partitions: 3\nbroker: a: b\n"))
+    assert str(refusal.value) == f"{file} can't be read as YAML: see line 2, column 10"
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
@@ -179,7 +203,79 @@ def test_an_unknown_variable_is_refused_by_its_name(
     monkeypatch.setenv(name, "{bad")
     with pytest.raises(SettingsError) as refusal:
         load(written(file, ""))
-    assert str(refusal.value) == f"{name} = '{{bad': no such setting"
+    assert str(refusal.value).startswith(f"{name}: no such setting")
+    assert "{bad" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ORDERS_PARTITONS", "ORDERS_PARTITIONS"),
+        ("ORDERS_TRANSFER_SECRET", "ORDERS_TRANSFER__SECRET"),
+        ("orders_web__prot", "ORDERS_WEB__PORT"),
+        ("ORDERS_CONFG", "ORDERS_CONFIG"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_one_that_may_be_meant(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, ""))
+    assert str(refusal.value) == f"{name}: no such setting; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ORDERS_TRANSFER_SECRET", "hush"),
+        ("ORDERS_TRANSFER", '{"secret": "hush"}'),
+        ("ORDERS_NOTIFICATIONS__SMTP", '{"password": "hush"}'),
+        ("ORDERS_NOTIFICATIONS__SMTP__PASSWD", "hush"),
+        ("ORDERS_TRANSFER__SECRET__V2", "hush"),
+        *((name, f"{start}shop:hush@host{rest}") for name in ADDRESSES for start, rest in MISWRITTEN),
+    ],
+)
+def test_no_refusal_of_a_variable_shows_a_secret(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, ""))
+    assert str(refusal.value).startswith(name)
+    assert "hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("transfer_secret: hush", "transfer: {secrets: hush}", "transfer: {secret: [hush]}"),
+        *("notifications: {smtp: {passwd: hush}}", "notifications: {smtp: hush}", "smtp: {passwd: hush}"),
+        *("transfer: hush", "transfer: [hush]", "transfer: {url: {secret: hush}}", "transfer: {secret:hush}"),
+        *("partitions: {secret: hush}", "transfer: {since: [hush]}", "transfer:\n  secret:hush"),
+        *("transfer: {secret: 'hush}", "transfer: {secret: *hush}", "transfer: {secret: !hush x}"),
+        *(
+            "transfer:\n  secret: hush: hush",
+            "transfer: {secret: hush",
+            "transfer: {secret: &hush hush, - x}",
+        ),
+        *("transfer: {secret: %hush}", "transfer: {secret: `hush}", "transfer:\n\tsecret: hush"),
+    ],
+)
+def test_no_refusal_of_a_file_shows_a_secret(file: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, text))
+    assert str(refusal.value).startswith(str(file))
+    assert "hush" not in str(refusal.value)
+
+
+def test_a_url_is_shown_but_for_whom_it_names(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_PAYMENT__URL", "ftp://shop:hush@host/path")
+    with pytest.raises(SettingsError) as refusal:
+        load(written(file, ""))
+    assert str(refusal.value).startswith(
+        "ORDERS_PAYMENT__URL = 'ftp://(not shown)@host/path': expected match"
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,7 +326,7 @@ def test_a_worker_is_named_after_its_host_and_port_unless_it_has_a_name() -> Non
 @pytest.mark.parametrize(
     ("text", "environment", "fault"),
     [
-        ("partitons: 3", {}, "{file}: partitons = 3: no such setting"),
+        ("partitons: 3", {}, "{file}: partitons: no such setting; did you mean partitions?"),
         ("", {"ORDERS_WEB__PORT": "0"}, "ORDERS_WEB__PORT = '0': expected greater than or equal to 1"),
         (None, {}, "{file} does not exist; name another file with --config PATH"),
     ],
@@ -246,6 +342,6 @@ def test_a_command_with_bad_settings_ends_with_one_line_and_code_1(
 
 
 def test_the_file_named_on_the_command_line_is_the_one_that_is_read(file: Path) -> None:
-    other = written(file.with_name("other.yml"), "note: other")
-    done = topics("--config", str(written(file, "note: mine")), environment={"ORDERS_CONFIG": str(other)})
-    assert done.stderr == f"error: {file}: note = 'mine': no such setting\n"
+    other = written(file.with_name("other.yml"), "other: x")
+    done = topics("--config", str(written(file, "mine: x")), environment={"ORDERS_CONFIG": str(other)})
+    assert done.stderr == f"error: {file}: mine: no such setting\n"

@@ -14,7 +14,9 @@ from app.delivery.faults import nowhere
 from app.delivery.meter import STEPS
 from app.delivery.producer import ANYWHERE
 from app.delivery.trail import TracedBatch, Trail, traced
+from app.errors import WorkerRefused
 from app.http_client import HttpClient
+from app.settings import Settings
 from app.tracing import kept
 from app.tracing.following import TracedClient, client_kind, followed
 from app.tracing.kept import Kept
@@ -255,3 +257,15 @@ def test_what_is_kept_is_bounded(traces: Traces, monkeypatch: pytest.MonkeyPatch
     for order_id in ("a", "b", "a", "c"):
         some.keep(order_id, within)
     assert [some.find(order_id) is None for order_id in ("a", "b", "c")] == [False, True, False]
+
+
+def test_a_worker_that_can_not_trace_says_so_without_what_the_endpoint_says_of_its_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing, "NEEDED", ("no_such_module",))
+    settings = Settings.model_validate({"tracing": {"endpoint": "http://shop:hush@collector:4318"}})
+    with pytest.raises(
+        WorkerRefused, match=r"^tracing\.endpoint is set, and OpenTelemetry is not installed"
+    ) as said:
+        tracing.set_up(settings)
+    assert "hush" not in str(said.value)

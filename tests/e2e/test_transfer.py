@@ -139,7 +139,7 @@ async def test_what_is_refused_for_its_signature_is_tried_until_it_is_a_dead_let
     port = int(url.rsplit(":", 1)[1])
     await quiet(shop)
     await asyncio.to_thread(telling.workers[port].stop)
-    wrong = {"ORDERS_TRANSFER__SECRET": "whsec_d3Jvbmc=", "ORDERS_TRANSFER__GIVE_UP_MS": "500"}
+    wrong = {"ORDERS_TRANSFER__SECRET": "whsec_" + "d3Jvbmcg" * 4, "ORDERS_TRANSFER__GIVE_UP_MS": "500"}
     await telling.worker(port, wrong)
     order_id = str((await shop.buy(order(item(sku))))["order_id"])
     letters = await until(lambda: listed(telling, "--order", order_id), lambda found: len(found) == 1)

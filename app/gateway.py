@@ -20,8 +20,6 @@ from models.payment import Charged, Declined, Payment, PaymentStatus, Refunded
 
 KEY_HEADER = "Idempotency-Key"
 REFUND_PREFIX = "refund-"
-LEAST_ATTEMPTS = 2
-"""One attempt is never enough: the second asks what became of the first."""
 
 _ANSWERED = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PAYMENT_REQUIRED})
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
@@ -158,7 +156,7 @@ class HttpGateway:
         backoff_s = self._settings.backoff_ms / 1_000
         return stamina.retry_context(
             on=_UNCLEAR,
-            attempts=max(self._settings.attempts, LEAST_ATTEMPTS),
+            attempts=self._settings.attempts,
             timeout=None,  # each call has its own, and so have the waits between them
             wait_initial=backoff_s,
             wait_max=self._settings.backoff_max_ms / 1_000,

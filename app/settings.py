@@ -59,7 +59,7 @@ class PaymentSettings(_Group):
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/.*)?$")] = "http://127.0.0.1:6080"
     timeout_ms: Milliseconds = 2_000
-    attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    attempts: Annotated[int, Field(ge=2, le=100)] = 5
     backoff_ms: Milliseconds = 100
     backoff_max_ms: Milliseconds = 5_000
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 500

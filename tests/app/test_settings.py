@@ -106,6 +106,7 @@ def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -
         ("partitions: many", "partitions = 'many': expected a valid integer"),
         ("partitions: null", "partitions = None: expected a valid integer"),
         ("partitions: 1.5", "partitions = 1.5: expected a valid integer"),
+        ("payment: {attempts: 1}", "payment.attempts = 1: expected greater than or equal to 2"),
         ("broker: kafka", "broker = 'kafka': expected match pattern"),
         ("broker: ''", "broker = '': expected match pattern"),
         ("worker_id: a/b", "worker_id = 'a/b': expected match pattern"),

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from app import providers
+from app.breaker import Breaker
 from models.order import SETTLED, OrderStatus
 from tests.deploy.promql import RULES, Rule, asked, faults, rules
 from web import placing
 
 ROOT = Path(__file__).parents[2]
 ALERTS = [rule for rule in rules() if "alert" in rule]
+BREAKER = "orders_provider_breaker_open"
 BUDGET = 0.001
 BURN_RATES = {"1h": 14.4, "6h": 6, "1d": 3, "3d": 1}
 """Of the SRE workbook, chapter 5: 2, 5, 10 and 10 % of a month's budget, by the window."""
@@ -72,6 +75,18 @@ def test_values_of_labels_in_the_objectives_are_values_there_are() -> None:
     assert {OrderStatus.COMPLETED, OrderStatus.CANCELLED} == SETTLED - {OrderStatus.REFUNDED}
     routes = {f"{each.labels['method']} {each.labels['route']}" for each in found if "route" in each.labels}
     assert routes == {placing.SCOPE}
+
+
+def test_orders_wait_for_no_provider_but_that_of_payments() -> None:
+    there = {name for name, each in vars(providers).items() if isinstance(each, Breaker)}
+    named = {
+        each.labels["provider"] for rule in ALERTS for each in asked(rule["expr"]) if each.name == BREAKER
+    }
+    assert named == {"payment"} <= there
+    by_name = {name_of(rule): rule for rule in ALERTS}
+    assert 'provider="payment"' in by_name["OrdersBreakerOpen"]["expr"]
+    assert 'provider!="payment"' in by_name["OrdersOutsideAway"]["expr"]
+    assert by_name["OrdersOutsideAway"]["labels"]["severity"] == "ticket"
 
 
 @pytest.mark.parametrize(

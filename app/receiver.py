@@ -1,6 +1,7 @@
 """Who is told outside, simulated: takes signed webhooks, each once by its id, and fails to order."""
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,12 +18,13 @@ MOST_DELAY_MS = 600_000
 
 
 class Told(Struct, kw_only=True):
-    """Be one message as it came first; `deliveries` counts how often it came."""
+    """Be one message as it came first, and within which trace; `deliveries` counts how often it came."""
 
     id: str
     type: str
     order_id: str
     sequence: int
+    traceparent: str
     deliveries: int = 1
 
 
@@ -77,7 +79,7 @@ class Receiver:
         if faults.failing:
             return web.json_response({"taken": False}, status=HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            self._remember(request.headers["webhook-id"], _read(body))
+            self._remember(request.headers, _read(body))
         except ValidationError:
             return web.json_response({"taken": False}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
         await asyncio.sleep(faults.delay_ms / 1_000)  # it has it, and takes its time to say so
@@ -104,10 +106,15 @@ class Receiver:
             return False
         return True
 
-    def _remember(self, message_id: str, body: _Body) -> None:
+    def _remember(self, headers: Mapping[str, str], body: _Body) -> None:
+        message_id = headers["webhook-id"]
         if (known := self._told.get(message_id)) is not None:
             known.deliveries += 1
             return
         self._told[message_id] = Told(
-            id=message_id, type=body.type, order_id=body.data.order_id, sequence=body.data.sequence
+            id=message_id,
+            type=body.type,
+            order_id=body.data.order_id,
+            sequence=body.data.sequence,
+            traceparent=headers.get("traceparent", ""),
         )

@@ -47,11 +47,11 @@ async def shown(warehouse: Warehouse) -> Any:
 
 
 async def test_what_is_signed_is_taken_and_a_repeat_is_known_by_its_id(warehouse: Warehouse) -> None:
-    assert [await post(warehouse, signed()) for _ in range(2)] == [200, 200]
+    traced = {**signed(), "traceparent": "00-a-b-01"}
+    assert [await post(warehouse, headers) for headers in (traced, signed())] == [200, 200]
+    message = {"id": "msg-1", "type": "ORDER_COMPLETED", "order_id": "one", "sequence": 1}
     assert await shown(warehouse) == {
-        "transfers": [
-            {"id": "msg-1", "type": "ORDER_COMPLETED", "order_id": "one", "sequence": 1, "deliveries": 2}
-        ],
+        "transfers": [{**message, "traceparent": "00-a-b-01", "deliveries": 2}],
         "refused": 0,
     }
     async with warehouse.get("/transfers/count") as answer:

@@ -52,7 +52,7 @@ $(BENCH_VENV)/.packages: bench/requirements.lock $(VENV)/.packages
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH_VENV)/bin/python bench/requirements.lock
 	@touch $@
 
-test: setup ## the whole test suite, on a real broker (ARGS are pytest's)
+test: setup ## all tests but the longest of `make faults`, on a real broker (ARGS are pytest's)
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: setup ## break the system on purpose, in every way there is (ARGS are pytest's)

@@ -7,5 +7,5 @@ class Value(Struct, frozen=True, kw_only=True, gc=False):
     """Be a value: made by keyword, compared by content, never changed.
 
     What is frozen can't come to hold itself, so the garbage collector need not look at it (`gc=False`):
-    an order makes a hundred values, and to follow them took a third of its time.
+    an order of one line makes some fifty values, and to follow them took a third of its time.
     """

@@ -23,7 +23,6 @@ from models.stock import Hold, StockItem
 from tables import analytics, inventory, letters, orders
 from tables.analytics import find_minutes, find_sold
 from tables.letters import Buried
-from tables.payments import count_delayed_refunds
 
 __all__ = [
     "Buried",
@@ -33,7 +32,6 @@ __all__ = [
     "analytics_partitions",
     "analytics_workers",
     "behind_s",
-    "count_delayed_refunds",
     "find_item",
     "find_items",
     "find_letters",

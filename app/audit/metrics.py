@@ -22,7 +22,8 @@ class Metrics:
         self._unreadable = self._gauge("unreadable_records", "How many of them can't be decoded")
         self._at = self._gauge("last_look_timestamp_seconds", "When the topics were last judged")
         self._took = self._gauge("last_look_seconds", "How long that took")
-        self._looks = Counter("orders_audit_looks", "How often they were judged", registry=self.registry)
+        self._looks = self._counter("looks", "How often they were judged")
+        self._failed = self._counter("failed_looks", "How often Kafka or the worker was away")
         for kind in Kind:
             self._offences.labels(kind)
 
@@ -37,6 +38,13 @@ class Metrics:
         self._took.set(took_s)
         self._at.set(time.time())
         self._looks.inc()
+
+    def fail(self) -> None:
+        """Count a look that came to nothing; what stood at the last complete one stays."""
+        self._failed.inc()
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"orders_audit_{name}", text, registry=self.registry)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] | list[str] = ()) -> Gauge:
         return Gauge(f"orders_audit_{name}", text, labels, registry=self.registry)

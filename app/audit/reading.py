@@ -46,11 +46,14 @@ class Reader:
         self._places = [(name, number) for name in TOPICS for number in range(settings.partitions)]
         self._positions: Ends = dict.fromkeys(self._places, 0)
         self._paused: set[tuple[str, int]] = set()
-        quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": settings.broker, "log_level": 0}
-        self._admin = AdminClient(quiet)
+        self._kafka: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.broker,
+            "log_level": 0,
+        }
+        self._admin = AdminClient(self._kafka)
         self._consumer = Consumer(
             {
-                **quiet,
+                **self._kafka,
                 "group.id": "audit",  # has to be named; nothing is subscribed to, and nothing committed
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -82,7 +85,12 @@ class Reader:
         Raises:
             BrokerUnavailable: Kafka does not answer.
         """
-        return ask(self._settings.broker, self._ends)
+        try:
+            return ask(self._settings.broker, self._ends)
+        except BrokerUnavailable:
+            # This one would ask by the leaders' old epochs when Kafka is back, as of librdkafka 2.16.
+            self._admin = AdminClient(self._kafka)
+            raise
 
     def behind(self, ends: Mapping[tuple[str, int], int]) -> int:
         """Return how many records there are up to these ends that have not been read."""

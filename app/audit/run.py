@@ -4,13 +4,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from app.audit.book import Book
@@ -19,7 +20,7 @@ from app.audit.metrics import Metrics, served
 from app.audit.reading import Reader
 from app.audit.report import Report, report, show
 from app.audit.tables import LOOK_AGAIN_S, LOOKS, Comparison
-from app.errors import AuditRefused
+from app.errors import AuditRefused, BrokerUnavailable, Failure
 from app.scratch import Scratch
 from app.settings import Settings
 from app.stopping import stoppable
@@ -123,6 +124,53 @@ class Audit:
             self._tell(self.book.judged)
 
 
+class Watch:
+    """Look whenever told to, say what has changed, and outlast a Kafka or a worker that is away.
+
+    `found` is what stood at the last complete look, None before the first.
+    """
+
+    def __init__(self, audit: Audit, metrics: Metrics, console: Console) -> None:
+        self.found: Report | None = None
+        self._audit = audit
+        self._metrics = metrics
+        self._console = console
+        self._is_away = False
+
+    def look(self) -> None:
+        """Look once; a look that fails leaves what it has not come to for the next.
+
+        Raises:
+            Stopped: somebody wants it to end.
+        """
+        began = time.monotonic()
+        try:
+            with _shown(self._console) as progress:
+                found = self._audit.look(progress)
+        except (BrokerUnavailable, AuditRefused) as failure:
+            self._failed(failure)
+        else:
+            self._succeeded(found, time.monotonic() - began)
+
+    def _failed(self, failure: Failure) -> None:
+        self._metrics.fail()
+        if not self._is_away:
+            self._say(f"[yellow]{escape(str(failure))}; it is tried again[/]")
+        self._is_away = True
+
+    def _succeeded(self, found: Report, took_s: float) -> None:
+        self._metrics.set(found, took_s)
+        if self._is_away:
+            self._say("All answer again, and nothing was left out")
+        self._is_away = False
+        if self.found is None or found.offences != self.found.offences:
+            show(found, self._console)
+        self.found = found
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
 def run(settings: Settings, options: Options) -> int:
     """Audit the topics, show what was found, and return 0 if that is nothing.
 
@@ -158,23 +206,15 @@ def _once(audit: Audit, console: Console, stop: threading.Event) -> Report:
 
 def _follow(audit: Audit, options: Options, console: Console, stop: threading.Event) -> Report:
     """Look again and again until told to stop, and return what stood at the last complete look."""
-    metrics, found, before = Metrics(), None, None
-    with served(metrics, options.metrics_port, options.metrics_bind):
+    metrics = Metrics()
+    watch = Watch(audit, metrics, console)
+    with served(metrics, options.metrics_port, options.metrics_bind), suppress(Stopped):
         while not stop.is_set():
-            began = time.monotonic()
-            try:
-                with _shown(console) as progress:
-                    found = audit.look(progress)
-            except Stopped:
-                break
-            metrics.set(found, time.monotonic() - began)
-            if found.offences != before:
-                show(found, console)
-                before = found.offences
+            watch.look()
             stop.wait(options.every_s)
-    if found is None:
+    if watch.found is None:
         raise AuditRefused("it was interrupted, and has no result")
-    return found
+    return watch.found
 
 
 def _write(found: Report, file: Path | None) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -25,7 +24,10 @@ from app.audit.stock import Counters
 from app.errors import AuditRefused
 from app.scratch import Scratch
 
-SUSPECT = b"w"
+ROW = b"w"
+"""Behind it stands the name of an entry that is to be compared: `FRESH`, or the suspect that it is."""
+
+FRESH = b""
 TABLE = b"t"
 """Behind it stands the name of the entry that the row of a table is compared with."""
 
@@ -93,9 +95,12 @@ class Comparison:
     async def compare(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Look at what has changed since the last time, and at what was suspect then.
 
+        What is to be compared is put down first, and crossed out once it is: so the next time goes on there.
+
         Raises:
             AuditRefused: the worker does not answer, or answers what no worker would.
         """
+        self._put_down()
         work = asyncio.ensure_future(self._compare())
         while not work.done():
             await asyncio.wait([work], timeout=LOOK_S)
@@ -104,53 +109,58 @@ class Comparison:
         if not work.cancelled():
             work.result()
         self._scratch.flush()
-        suspects = (_suspects.decode(raw) for _, raw in self._scratch.scan(SUSPECT))
+        suspects = (_suspects.decode(raw) for _, raw in self._scratch.scan(ROW) if raw != FRESH)
         self.counts.moving = sum(suspect.looks < LOOKS for suspect in suspects)
 
     async def _compare(self) -> None:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-        candidates = self._candidates()
+        rows = self._rows()
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(IN_FLIGHT):
-                        group.create_task(self._work(session, candidates))
+                        group.create_task(self._work(session, rows))
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None
 
-    def _candidates(self) -> Iterator[tuple[bytes, Entry]]:
-        changed = self._book.changed
-        if changed is None:
+    def _put_down(self) -> None:
+        self._scratch.flush()
+        for name, entry in self._changed():
+            in_a_table = entry.status is not None or entry.counters is not None
+            if in_a_table and self._scratch.get(ROW + name) is None:
+                self._scratch.put(ROW + name, FRESH)
+        self._scratch.flush()
+
+    def _changed(self) -> Iterator[tuple[bytes, Entry]]:
+        if self._book.changed is None:
             yield from self._book.entries(CASE)
             yield from self._book.entries(SKU)
             return
-        self._scratch.flush()
-        suspects = (key[1:] for key, _ in self._scratch.scan(SUSPECT))
-        fresh = (name for name in changed if self._scratch.get(SUSPECT + name) is None)
-        for name in chain(suspects, fresh):
+        for name in self._book.changed:
             if (entry := self._book.find(name)) is not None:
                 yield name, entry
 
-    async def _work(self, session: aiohttp.ClientSession, candidates: Iterator[tuple[bytes, Entry]]) -> None:
-        for name, entry in candidates:
-            if entry.counters is not None:
-                self._compared(name, entry, await self._counters(session, entry.subject))
-            elif entry.status is not None:
-                self._compared(name, entry, await self._status(session, entry.subject))
+    def _rows(self) -> Iterator[tuple[bytes, bytes, Entry]]:
+        for key, raw in self._scratch.scan(ROW):
+            if (entry := self._book.find(key[1:])) is not None:
+                yield key[1:], raw, entry
 
-    def _compared(self, name: bytes, entry: Entry, found: str) -> None:
+    async def _work(self, session: aiohttp.ClientSession, rows: Iterator[tuple[bytes, bytes, Entry]]) -> None:
+        for name, known, entry in rows:
+            ask = self._status if entry.counters is None else self._counters
+            self._compared(name, known, entry, await ask(session, entry.subject))
+
+    def _compared(self, name: bytes, known: bytes, entry: Entry, found: str) -> None:
         expected = difference(entry, found)
-        known = self._scratch.get(SUSPECT + name)
-        if known is None:
+        if known == FRESH:
             self.counts.skus += entry.counters is not None
             self.counts.orders += entry.counters is None
         if expected is None:
-            if known is not None:
-                self._scratch.delete(SUSPECT + name)
+            self._scratch.delete(ROW + name)
             self._clear(name, entry)
             return
         suspect = next_suspect(_suspects.decode(known) if known else None, expected, found)
-        self._scratch.put(SUSPECT + name, msgpack.encode(suspect))
+        self._scratch.put(ROW + name, msgpack.encode(suspect))
         if suspect.looks < LOOKS:
             self._clear(name, entry)
             return

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from aiohttp.test_utils import TestServer
 from confluent_kafka import Producer
 
 from app import broker, topics
+from app.audit.tables import LOOKS
 from app.delivery.codec import encode
 from app.settings import load
 from models.events import PaymentCompleted
@@ -23,6 +25,7 @@ from models.messages import Message
 from tests.e2e.shop import Shop, item, new_sku, order
 from tests.e2e.system import HOST, System, free_port
 from tests.e2e.test_cancel import paying
+from tests.faults.node import Node
 from tests.models.scenario import cancel_requested, created, refund_requested, restock
 from tests.models.world import World
 
@@ -305,6 +308,62 @@ async def test_what_goes_wrong_while_it_watches_is_found_and_ctrl_c_ends_it(
     code, out, err = await end(process)
     assert (code, err) == (1, "")
     assert "ch-forged" in out
+
+
+async def reaches(session: aiohttp.ClientSession, port: int, name: str, least: float) -> float:
+    """Wait until one of the metrics is as high as that, and return it."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            with suppress(aiohttp.ClientError):  # it may not serve them yet
+                async with session.get(f"http://{HOST}:{port}/metrics") as answer:
+                    lines = dict(line.rsplit(" ", 1) for line in (await answer.text()).splitlines())
+                if float(lines[name]) >= least:
+                    return float(lines[name])
+            await asyncio.sleep(0.1)
+
+
+async def test_a_watch_outlasts_the_restart_of_its_worker(
+    shop: Shop, system: System, session: aiohttp.ClientSession
+) -> None:
+    sku, port = new_sku(), free_port()
+    await shop.restock(sku, 50)
+    command, url = await system.worker()
+    arguments = ("--worker", url, "--every-s", "0.2", "--metrics-port", str(port))
+    process = await start(system.bootstrap, "--follow", *arguments)
+    looks = await reaches(session, port, "orders_audit_looks_total", 1)
+    await asyncio.to_thread(command.stop)
+    placed = [await shop.place(order(item(sku))) for _ in range(5)]
+    await reaches(session, port, "orders_audit_failed_looks_total", 1)
+    await system.worker(int(url.rsplit(":", 1)[1]))
+    settled = await asyncio.gather(*map(shop.settled, placed))
+    await reaches(session, port, "orders_audit_looks_total", looks + LOOKS)
+    process.send_signal(signal.SIGINT)
+    code, out, err = await end(process)
+    assert {one["status"] for one in settled} == {"COMPLETED"}
+    assert (code, err) == (0, ""), out
+    assert out.count(f"nobody answers at {url}") == 1
+
+
+async def test_a_watch_outlasts_a_kafka_that_is_killed_and_counts_nothing_twice(
+    session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    port = free_port()
+    with Node(tmp_path / "kafka") as node:
+        topics.ensure(load().model_copy(update={"broker": node.bootstrap}))
+        world = a_small_world()
+        await asyncio.to_thread(publish, node.bootstrap, world[:-3])
+        process = await start(node.bootstrap, "--follow", "--every-s", "0.2", "--metrics-port", str(port))
+        await metric(session, port, f"orders_audit_records {len(world) - 3}.0")
+        node.kill()
+        await reaches(session, port, "orders_audit_failed_looks_total", 1)
+        await node.start()
+        await asyncio.to_thread(publish, node.bootstrap, world[-3:])
+        await metric(session, port, f"orders_audit_records {len(world)}.0")
+        process.send_signal(signal.SIGINT)
+        code, out, err = await end(process)
+    assert (code, err) == (0, ""), out
+    assert out.count("does not answer") == 1
+    assert f"Checked {len(world)} records" not in out.split("does not answer")[0]
 
 
 async def test_a_forged_event_is_found_with_its_place(small: str, tmp_path: Path) -> None:

@@ -16,8 +16,14 @@ NO_RESULT = 2
 def audit(  # noqa: PLR0913  # an option each
     *,
     deadline_s: Annotated[
-        float, typer.Option(min=0.1, max=31_536_000, help="Give an order so many seconds to end.")
-    ] = 900.0,
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=31_536_000,
+            help="Give an order so many seconds to end.",
+            show_default="saga.pending_ms + saga.paying_ms + 5 minutes",
+        ),
+    ] = None,
     at_rest: Annotated[
         bool,
         typer.Option("--at-rest", help="Nothing is under way: what has not come by now is an offence."),
@@ -50,7 +56,7 @@ def audit(  # noqa: PLR0913  # an option each
     if at_rest and follow:
         raise typer.BadParameter("what is followed is not at rest", param_hint="--at-rest")
     options = Options(
-        deadline=timedelta(seconds=deadline_s),
+        deadline=None if deadline_s is None else timedelta(seconds=deadline_s),
         at_rest=at_rest,
         worker=worker,
         every_s=every_s if follow else None,

@@ -27,15 +27,24 @@ from app.stopping import stoppable
 
 CLEAN, OFFENCES = 0, 1
 TICKS = 1_000
+MARGIN = timedelta(minutes=5)
+"""What an order may take beyond its waits: to be found overdue, and to give back its stock and its money.
+
+That has no deadline, as it is never given up; and nobody finds an order overdue while no worker has it.
+"""
+
 SKEW = timedelta(seconds=10)
 """How far the clocks of several brokers may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Be how an audit is made; `every_s` is None for one that does not go on."""
+    """Be how an audit is made; `every_s` is None for one that does not go on.
 
-    deadline: timedelta
+    Where no deadline is given, it is what the settings come to.
+    """
+
+    deadline: timedelta | None = None
     at_rest: bool = False
     worker: str | None = None
     every_s: float | None = None
@@ -46,14 +55,21 @@ class Options:
     json: Path | None = None
 
 
+def deadline_of(settings: Settings) -> timedelta:
+    """Return how long an order may take to end: its stock, its payment, and a margin."""
+    saga = settings.saga
+    return timedelta(milliseconds=saga.pending_ms + saga.paying_ms) + MARGIN
+
+
 class Stopped(Exception):  # noqa: N818  # no fault: somebody has pressed Ctrl-C
     """Say that the work is to end where it is."""
 
 
 class Audit:
-    """Look at the topics, once or again and again."""
+    """Look at the topics, once or again and again; `deadline` is what an order has to end."""
 
     def __init__(self, settings: Settings, options: Options, scratch: Scratch, stop: threading.Event) -> None:
+        self.deadline = options.deadline or deadline_of(settings)
         self._options = options
         self._stop = stop
         self._reader = Reader(settings)
@@ -89,7 +105,7 @@ class Audit:
         ends = self._reader.ends()
         self._read(ends, progress)
         options = self._options
-        limits = Limits(now=now, deadline=options.deadline, skew=self._skew, at_rest=options.at_rest)
+        limits = Limits(now=now, deadline=self.deadline, skew=self._skew, at_rest=options.at_rest)
         with _bar(progress, "judged", self.book.totals.records) as update:
             self._tell = update
             self.book.judged = 0

@@ -23,7 +23,6 @@ from app.settings import Settings, current
 from models.analytics import MINUTE
 
 STANDS_STILL_S = 0.5
-DEADLINE = timedelta(minutes=15)
 LOOK_BACK = timedelta(hours=1)
 """How far before the demo its minutes begin: Kafka's clock, which dates them, may be another's."""
 
@@ -87,7 +86,7 @@ def grown(before: Totals, after: Totals) -> Totals:
 def auditing(settings: Settings) -> Iterator[Reckon]:
     """Give an auditor, who reads on each time from where he stopped."""
     with Scratch() as scratch:
-        audit = Audit(settings, Options(deadline=DEADLINE), scratch, Event())
+        audit = Audit(settings, Options(), scratch, Event())
         try:
             audit.begin()
             yield partial(_reckon, audit)

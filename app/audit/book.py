@@ -69,6 +69,7 @@ class Entry:
     subject: str
     offences: tuple[Offence, ...] = ()
     status: Status | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
     counters: Counters | None = None
     facts: int = 0
     prefixes: int = 0
@@ -319,7 +320,11 @@ def _judge(facts: list[Fact[Message]], limits: Limits) -> Verdict:
 
 def _entry_of(verdict: Verdict) -> Entry:
     return Entry(
-        subject=verdict.subject, offences=verdict.offences, status=verdict.status, facts=verdict.facts
+        subject=verdict.subject,
+        offences=verdict.offences,
+        status=verdict.status,
+        shown=verdict.shown,
+        facts=verdict.facts,
     )
 
 

@@ -120,6 +120,29 @@ class History:
         return Status.REFUNDING if self.granted else Status.COMPLETED
 
     @cached_property
+    def shown(self) -> dict[str, Any]:
+        """Return what a worker must show of the order beside its status.
+
+        Why an open one may be on its way to be cancelled, the topics do not tell yet.
+        """
+        if self.created is None:
+            return {}
+        placed = self.created.message
+        shown: dict[str, Any] = {
+            "customer_id": placed.customer_id,
+            "items": [
+                {"sku": line.sku, "quantity": line.quantity, "unit_price": line.unit_price}
+                for line in placed.lines
+            ],
+            "currency": placed.currency,
+            "total": placed.total,
+        }
+        if self.status is not Status.OPEN:
+            end = self.ends[0].message if self.ends else None
+            shown["reason"] = end.reason if isinstance(end, OrderCancelled) else None
+        return shown
+
+    @cached_property
     def refunded(self) -> Fact[OrderRefunded] | None:
         """Return the word that the order was taken back."""
         return next(iter(self.of(OrderRefunded)), None)

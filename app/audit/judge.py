@@ -1,8 +1,9 @@
 """All rules on one case, which is an order or a restock: its verdict, and what it did to the stock; pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from app.audit.causes import check_causes, check_ids
 from app.audit.ends import check_ends
@@ -20,6 +21,7 @@ from models.messages import Message
 class Verdict:
     """Be what was found of one case; `status` is None for a restock, and for an order that never was.
 
+    `shown` is what a worker must show of an order beside its status.
     `due` is when it has to be judged again though nothing more is said: something is waited for until then.
     """
 
@@ -28,6 +30,7 @@ class Verdict:
     facts: int
     offences: tuple[Offence, ...]
     movements: tuple[Movement, ...]
+    shown: dict[str, Any] = field(default_factory=dict)
     due: datetime | None = None
 
 
@@ -48,6 +51,7 @@ def judge_order(order_id: str, facts: Iterable[Fact[Message]], limits: Limits) -
         facts=len(history.facts),
         offences=offences,
         movements=tuple(movements_of(holds, limits)),
+        shown=history.shown,
         due=_due(history, holds, limits),
     )
 

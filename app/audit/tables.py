@@ -6,11 +6,11 @@ compared, and is counted.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -42,6 +42,10 @@ ASK_AGAIN_S = 0.25
 ANSWER_S = 10.0
 NO_ORDER = "no such order"
 
+COUNTERS = ("available", "reserved", "sold", "restocked")
+
+Document = Mapping[str, Any]
+
 _ended = frozenset(status.value for status in Status if status is not Status.OPEN)
 
 
@@ -63,22 +67,41 @@ class Compared:
     moving: int = 0
 
 
-def difference(entry: Entry, found: str) -> str | None:
-    """Return what was expected where a worker's answer is not what the topics say, else None.
+class Difference(NamedTuple):
+    """Be in what two documents differ, field by field: as it is expected, and as it is found."""
 
-    Of an order without an end the topics only tell that it has none.
+    expected: str
+    found: str
+
+
+def difference(entry: Entry, found: Document | None) -> Difference | None:
+    """Return in what a worker's answer is not what the topics say, None where it is that.
+
+    What was never stocked has no counters. Of an order without an end, the topics only tell that it has none.
     """
     if entry.counters is not None:
-        expected = str(entry.counters)
-        return None if found == expected else expected
-    if entry.status is Status.OPEN:
-        return "an order without an end" if found in {*_ended, NO_ORDER} else None
-    return None if found == entry.status else str(entry.status)
+        answered = Counters(**{name: int((found or {}).get(name, 0)) for name in COUNTERS})
+        return None if answered == entry.counters else Difference(str(entry.counters), str(answered))
+    if found is None:
+        return Difference(_wanted(entry), NO_ORDER)
+    fields = [name for name, value in entry.shown.items() if found.get(name) != value]
+    expected = [f"{name} {entry.shown[name]}" for name in fields]
+    answers = [f"{name} {found.get(name)}" for name in fields]
+    status = found.get("status")
+    if status in _ended if entry.status is Status.OPEN else status != entry.status:
+        expected.insert(0, _wanted(entry))
+        answers.insert(0, f"status {status}")
+    return Difference(", ".join(expected), ", ".join(answers)) if expected else None
 
 
-def next_suspect(known: Suspect | None, expected: str, found: str) -> Suspect:
+def _wanted(entry: Entry) -> str:
+    return "an order without an end" if entry.status is Status.OPEN else f"status {entry.status}"
+
+
+def next_suspect(known: Suspect | None, differs: Difference) -> Suspect:
     """Return the suspect after one more look."""
-    if known is not None and (known.expected, known.found) == (expected, found):
+    expected, found = differs
+    if known is not None and (known.expected, known.found) == differs:
         return Suspect(expected=expected, found=found, looks=known.looks + 1)
     return Suspect(expected=expected, found=found)
 
@@ -147,25 +170,25 @@ class Comparison:
 
     async def _work(self, session: aiohttp.ClientSession, rows: Iterator[tuple[bytes, bytes, Entry]]) -> None:
         for name, known, entry in rows:
-            ask = self._status if entry.counters is None else self._counters
-            self._compared(name, known, entry, await ask(session, entry.subject))
+            path = "orders" if entry.counters is None else "inventory"
+            self._compared(name, known, entry, await self._ask(session, path, entry.subject))
 
-    def _compared(self, name: bytes, known: bytes, entry: Entry, found: str) -> None:
-        expected = difference(entry, found)
+    def _compared(self, name: bytes, known: bytes, entry: Entry, found: Document | None) -> None:
         if known == FRESH:
             self.counts.skus += entry.counters is not None
             self.counts.orders += entry.counters is None
-        if expected is None:
+        differs = difference(entry, found)
+        if differs is None:
             self._scratch.delete(ROW + name)
             self._clear(name, entry)
             return
-        suspect = next_suspect(_suspects.decode(known) if known else None, expected, found)
+        suspect = next_suspect(_suspects.decode(known) if known else None, differs)
         self._scratch.put(ROW + name, msgpack.encode(suspect))
         if suspect.looks < LOOKS:
             self._clear(name, entry)
             return
         kind = Kind.TABLE_ORDER if entry.counters is None else Kind.TABLE_STOCK
-        offence = Offence(kind=kind, subject=entry.subject, expected=expected, found=found)
+        offence = Offence(kind=kind, subject=entry.subject, expected=differs.expected, found=differs.found)
         self._book.enter(TABLE + name, Entry(subject=entry.subject, offences=(offence,)))
 
     def _clear(self, name: bytes, entry: Entry) -> None:
@@ -173,17 +196,7 @@ class Comparison:
         if self._book.find(TABLE + name) is not None:
             self._book.enter(TABLE + name, Entry(subject=entry.subject))
 
-    async def _status(self, session: aiohttp.ClientSession, order_id: str) -> str:
-        document = await self._ask(session, "orders", order_id)
-        return NO_ORDER if document is None else str(document.get("status"))
-
-    async def _counters(self, session: aiohttp.ClientSession, sku: str) -> str:
-        """Return the counters; what was never stocked has none."""
-        document = await self._ask(session, "inventory", sku) or {}
-        names = ("available", "reserved", "sold", "restocked")
-        return str(Counters(**{name: int(document.get(name, 0)) for name in names}))
-
-    async def _ask(self, session: aiohttp.ClientSession, *path: str) -> dict[str, Any] | None:
+    async def _ask(self, session: aiohttp.ClientSession, *path: str) -> Document | None:
         """Return the document, None where there is none, as soon as somebody can tell."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_S

@@ -109,19 +109,35 @@ def small(other: str) -> str:
     return other
 
 
+def shown(quantity: int, status: str, reason: str | None = None) -> dict[str, Any]:
+    """Return an order of the small world as a worker shows it."""
+    return {
+        "customer_id": "customer-1",
+        "status": status,
+        "reason": reason,
+        "items": [{"sku": "A", "quantity": quantity, "unit_price": 1000}],
+        "currency": "EUR",
+        "total": quantity * 1000,
+    }
+
+
 class Tables:
     """Answer as a worker would whose tables are as the test says."""
 
     def __init__(self) -> None:
-        self.orders = {"good": "COMPLETED", "greedy": "CANCELLED", "unloved": "REFUNDED"}
+        self.orders = {
+            "good": shown(2, "COMPLETED"),
+            "greedy": shown(9, "CANCELLED", "INVENTORY_INSUFFICIENT"),
+            "unloved": shown(1, "REFUNDED"),
+        }
         self.stock = {"sku": "A", "available": 3, "reserved": 0, "sold": 2, "restocked": 5}
         self.asked = 0
 
     async def order(self, request: web.Request) -> web.Response:
-        """Answer with an order's status."""
+        """Answer with an order."""
         self.asked += 1
-        status = self.orders.get(request.match_info["order_id"])
-        return web.json_response({"status": status}, status=200 if status else 404)
+        found = self.orders.get(request.match_info["order_id"])
+        return web.json_response(found, status=200 if found else 404)
 
     async def item(self, request: web.Request) -> web.Response:
         """Answer with the counters of the one SKU, not at once."""
@@ -206,20 +222,40 @@ async def test_a_small_world_is_clean_and_agrees_with_tables_that_are(
 
 async def test_tables_that_differ_are_offences(small: str, url: str, tables: Tables, tmp_path: Path) -> None:
     del tables.orders["good"]
-    tables.orders["greedy"] = "COMPLETED"
-    tables.orders["unloved"] = "REFUNDING"
+    tables.orders["greedy"]["status"] = "COMPLETED"
+    tables.orders["unloved"]["status"] = "REFUNDING"
     tables.stock["available"] = 4
     code, found, out = await audit(small, tmp_path, "--worker", url)
     assert code == 1, out
     assert found["offences"] == {"order differs": 3, "stock differs": 1}
     differing = {each["subject"]: (each["expected"], each["found"]) for each in found["offenders"]}
     assert differing == {
-        "good": ("COMPLETED", "no such order"),
-        "greedy": ("CANCELLED", "COMPLETED"),
-        "unloved": ("REFUNDED", "REFUNDING"),
+        "good": ("status COMPLETED", "no such order"),
+        "greedy": ("status CANCELLED", "status COMPLETED"),
+        "unloved": ("status REFUNDED", "status REFUNDING"),
         "A": (
             "3 available, 0 reserved, 2 sold of 5 restocked",
             "4 available, 0 reserved, 2 sold of 5 restocked",
+        ),
+    }
+
+
+async def test_fields_that_differ_are_named(small: str, url: str, tables: Tables, tmp_path: Path) -> None:
+    dearer = [{"sku": "A", "quantity": 1, "unit_price": 1001}]
+    tables.orders["good"] |= {"total": 1}
+    tables.orders["greedy"] |= {"reason": "PAYMENT_DECLINED"}
+    tables.orders["unloved"] |= {"customer_id": "another", "items": dearer, "currency": "USD"}
+    code, found, out = await audit(small, tmp_path, "--worker", url)
+    assert code == 1, out
+    assert found["offences"] == {"order differs": 3}
+    differing = {each["subject"]: (each["expected"], each["found"]) for each in found["offenders"]}
+    placed = shown(1, "REFUNDED")["items"]
+    assert differing == {
+        "good": ("total 2000", "total 1"),
+        "greedy": ("reason INVENTORY_INSUFFICIENT", "reason PAYMENT_DECLINED"),
+        "unloved": (
+            f"customer_id customer-1, items {placed}, currency EUR",
+            f"customer_id another, items {dearer}, currency USD",
         ),
     }
 

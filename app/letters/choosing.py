@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.errors import LettersRefused
 from app.letters.letter import Letter, LetterId
-from app.letters.outcomes import Outcome
+from app.letters.outcomes import Outcome, Returns
 from app.letters.reading import Reader, open_letters
 from app.letters.selection import Wanted, held_back, oldest
 
@@ -90,12 +90,10 @@ def require_order(reader: Reader, letters: tuple[Letter, ...]) -> None:
 def _named(reader: Reader, choice: Choice) -> Chosen:
     letters = (reader.find(letter_id).light() for letter_id in sorted(set(choice.ids), reverse=True))
     found = {letter.name: letter for letter in letters}
-    known = {
-        name: outcome
-        for partition in sorted({letter.id.partition for letter in found.values()})
-        for name, outcome in reader.outcomes(partition)
-        if name in found
-    }
+    partitions = sorted({letter.id.partition for letter in found.values()})
+    outcomes = [each for partition in partitions for each in reader.outcomes(partition)]
+    known = {name: outcome for name, outcome in outcomes if name in found}
+    returns = Returns(outcomes)
     done = () if choice.force else tuple((found[name], known[name]) for name in known)
-    left = [letter for name, letter in found.items() if choice.force or name not in known]
+    left = [returns.placed(found[name]) for name in found if choice.force or name not in known]
     return Chosen(tuple(sorted(left, key=lambda letter: letter.moment)), len(left), done)

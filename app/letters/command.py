@@ -89,23 +89,38 @@ def retry(  # noqa: PLR0913  # an option each
         float | None, typer.Option(min=0.01, max=100_000, help="Put back so many a second.")
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, max=3_600, help="Wait so many seconds to see whether letters come back.")
+        float,
+        typer.Option(
+            min=0, max=3_600, help="Wait so many seconds, each time, to see whether letters come back."
+        ),
     ] = 30,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also what something was done about, by its id; and out of order."),
+        typer.Option(
+            "--force", help="Also what something was done about, by its id; and all at once, out of order."
+        ),
     ] = False,
     by: By = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Put records back where they came from, and say which of them come back as letters."""
+    """Put records back where they came from, and say which of them come back as letters.
+
+    Of each key one goes at a time, the oldest first; the next goes only once that was taken in. What comes
+    back keeps its turn. It is the order among letters: what was taken in since they were buried stays so.
+    """
     from app.letters import retrying  # noqa: PLC0415  # other commands need no Kafka client
     from app.letters.outcomes import operator  # noqa: PLC0415
 
     wanted = _wanted(topic, key, order, error, since)
     choice = _choice(ids, wanted, limit, everything=everything, force=force)
     options = retrying.Options(
-        by=by or operator(), edit=edit, editor=editor, dry_run=dry_run, rate=rate, wait_s=wait
+        by=by or operator(),
+        edit=edit,
+        editor=editor,
+        dry_run=dry_run,
+        rate=rate,
+        wait_s=wait,
+        at_once=force,
     )
     raise typer.Exit(retrying.run(current(), choice, options))
 

@@ -46,11 +46,16 @@ class Source(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
+Lane = tuple[int, bytes]
+"""A key in its partition."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Letter:
     """Be one letter; `source` is None where its headers don't say, and `left_out` what it had no room for.
 
-    A letter that is not `whole` has a value, which is not held in memory.
+    A letter that is not `whole` has a value, which is not held in memory. One that was put back and came back
+    has in `first` which letter its record was at first.
     """
 
     id: LetterId
@@ -61,11 +66,22 @@ class Letter:
     error: str
     left_out: int = 0
     whole: bool = True
+    first: LetterId | None = None
 
     @property
     def name(self) -> bytes:
         """Return what outcomes know it by: its source, for a crash may leave the same letter twice."""
         return str(self.source or self.id).encode()
+
+    @property
+    def turn(self) -> tuple[LetterId, LetterId]:
+        """Return its place among the letters of its key: what comes back keeps the one it had."""
+        return self.first or self.id, self.id
+
+    @property
+    def lane(self) -> Lane | None:
+        """Return what it shares with those that go back one behind the other; what has no key goes alone."""
+        return None if self.key is None else (self.id.partition, self.key)
 
     def light(self) -> Self:
         """Return the letter without its value where that is large: thousands are held in memory at a time."""

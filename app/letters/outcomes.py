@@ -3,13 +3,17 @@
 import getpass
 import os
 import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
 from app.delivery.codec import Coder
-from app.letters.letter import Letter, Source
+from app.errors import LettersRefused
+from app.letters.letter import Letter, LetterId, Source
 
 
 class What(StrEnum):
@@ -39,6 +43,24 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 outcomes = Coder(Outcome)
+
+
+class Returns:
+    """Know of each letter that came back which it was at first, from what was done about the letters."""
+
+    def __init__(self, known: Iterable[tuple[bytes, Outcome]]) -> None:
+        self._before: dict[bytes, tuple[bytes, LetterId]] = {}
+        for name, outcome in known:
+            with suppress(LettersRefused):  # not of our making, so it says nothing about a letter
+                if outcome.sent is not None:
+                    self._before[str(outcome.sent).encode()] = (name, LetterId.parse(outcome.letter))
+
+    def placed(self, letter: Letter) -> Letter:
+        """Return the letter with what it was at first."""
+        name, first = letter.name, letter.id
+        while (before := self._before.get(name)) and before[1] < first:
+            name, first = before
+        return letter if first == letter.id else replace(letter, first=first)
 
 
 def retried(letter: Letter, by: str, sent: Source, *, edited: bool) -> Outcome:

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from app.delivery.codec import Undecodable
 from app.errors import BrokerUnavailable, LettersRefused
 from app.letters.letter import Letter, LetterId, Source, letter_of
-from app.letters.outcomes import Outcome, outcomes
+from app.letters.outcomes import Outcome, Returns, outcomes
 from app.settings import Settings
 from app.topics import DEAD_LETTER_OUTCOMES, DEAD_LETTERS
 
@@ -110,11 +110,18 @@ class Reader:
 
     def open(self, partition: int, since: datetime | None = None) -> Iterator[Letter]:
         """Yield the letters of a partition that nothing was done about, each once, in their order."""
-        known = {name for name, _ in self.outcomes(partition)}
+        known: set[bytes] = set()
+
+        def noted() -> Iterator[tuple[bytes, Outcome]]:
+            for name, outcome in self.outcomes(partition):
+                known.add(name)
+                yield name, outcome
+
+        returns = Returns(noted())
         for letter in self.letters(partition, since=since):
             if letter.name not in known:
                 known.add(letter.name)
-                yield letter
+                yield returns.placed(letter)
 
     def letters(self, partition: int, first: int = 0, since: datetime | None = None) -> Iterator[Letter]:
         """Yield every letter of a partition from an offset on, also what was dealt with, in their order."""

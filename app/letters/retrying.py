@@ -10,11 +10,12 @@ from app.errors import LettersRefused
 from app.letters.aftermath import await_workers, come_back
 from app.letters.choosing import Choice, choose, require_order
 from app.letters.editing import fault, from_editor, from_file
-from app.letters.letter import Letter, Source
+from app.letters.letter import Lane, Letter, LetterId, Source
 from app.letters.listing import say, table
 from app.letters.outcomes import retried
 from app.letters.progress import Ticks, reading
 from app.letters.reading import Reader
+from app.letters.selection import next_round
 from app.letters.writing import Writer
 from app.settings import Settings
 from app.stopping import stoppable
@@ -25,10 +26,16 @@ INTERRUPTED = 130
 Sent = dict[Source, Letter]
 """The letters that were put back, by where their records are now."""
 
+Unsettled = dict[Lane | None, LetterId]
+"""The letters that were not taken in, by whom they hold back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Be how letters are retried; `rate` is records a second, as many as there can be where it is None."""
+    """Be how letters are retried; `rate` is records a second, as many as there can be where it is None.
+
+    Those of a key go one by one, each when the one before has been taken in, or all `at_once`.
+    """
 
     by: str
     edit: Path | None = None
@@ -36,6 +43,7 @@ class Options:
     dry_run: bool = False
     rate: float | None = None
     wait_s: float = 30.0
+    at_once: bool = False
 
 
 def run(settings: Settings, choice: Choice, options: Options) -> int:
@@ -63,14 +71,24 @@ def run(settings: Settings, choice: Choice, options: Options) -> int:
 
 def _retry(retry: "Retry", letters: Sequence[Letter]) -> int:
     since = {letter.id.partition: retry.reader.end(letter.id.partition) for letter in letters}
+    well, put, waiting = True, 0, list(letters)
     with stoppable() as stop:
-        with reading("put back") as tick:
-            tick.total(len(letters))
-            sent = retry.put_back(letters, tick, stop)
-        say(*(f"{letter.id}: put back as {source}" for source, letter in sent.items()))
-        well = retry.look_after(sent, since, stop)
+        while waiting and not stop.is_set():
+            going, waiting = (waiting, []) if retry.options.at_once else next_round(waiting)
+            with reading("put back") as tick:
+                tick.total(len(going))
+                sent = retry.put_back(going, tick, stop)
+            put += len(sent)
+            say(*(f"{letter.id}: put back as {source}" for source, letter in sent.items()))
+            unsettled = retry.look_after(sent, since, stop)
+            well = well and not (unsettled and retry.options.wait_s)
+            held = {letter.id: unsettled[letter.lane] for letter in waiting if letter.lane in unsettled}
+            if not stop.is_set():
+                say(*(f"{letter}: not put back, it waits for {earlier}" for letter, earlier in held.items()))
+            well = well and not held
+            waiting = [letter for letter in waiting if letter.id not in held]
     if stop.is_set():
-        say(f"Interrupted: {len(sent):,} of {len(letters):,} were put back.")
+        say(f"Interrupted: {put:,} of {len(letters):,} were put back.")
         return INTERRUPTED
     return 0 if well else 1
 
@@ -84,32 +102,39 @@ class Retry:
         self.options = options
         self._edited = edited
         self._writer = Writer(settings)
+        self._began = time.monotonic()
+        self._done = 0
 
     def put_back(self, letters: Sequence[Letter], tick: Ticks, stop: threading.Event) -> Sent:
         """Put the records back one by one, each with its outcome, until told to stop."""
         sent: Sent = {}
-        began = time.monotonic()
-        for number, letter in enumerate(letters):
+        for letter in letters:
             if self.options.rate is not None:
-                stop.wait(max(0.0, began + number / self.options.rate - time.monotonic()))
+                stop.wait(max(0.0, self._began + self._done / self.options.rate - time.monotonic()))
             if stop.is_set():
                 break
             try:
                 sent[self._put_back(letter)] = letter
             except LettersRefused as error:
-                done = f"{number:,} of {len(letters):,} were put back before it"
-                raise LettersRefused(f"letter {letter.id}: {error}; {done}") from error
+                raise LettersRefused(
+                    f"letter {letter.id}: {error}; {self._done:,} were put back before it"
+                ) from error
+            self._done += 1
             tick(1)
         return sent
 
-    def look_after(self, sent: Sent, since: Mapping[int, int], stop: threading.Event) -> bool:
-        """Say what became of the records, as far as it is known in time; True where all were taken in."""
+    def look_after(self, sent: Sent, since: Mapping[int, int], stop: threading.Event) -> Unsettled:
+        """Say what became of the records, as far as it is known in time, and return what was not taken in."""
         if not self.options.wait_s:
-            return True
+            return {letter.lane: letter.id for letter in sent.values()}
         waiting = await_workers(self.settings, sent, self.options.wait_s, stop)
         back = come_back(self.reader, sent, since)
         say(*(f"{letter.id}: {_verdict(source, waiting, back)}" for source, letter in sent.items()))
-        return not waiting and not back
+        return {
+            letter.lane: back.get(source, letter).id
+            for source, letter in sent.items()
+            if source in waiting or source in back
+        }
 
     def _put_back(self, letter: Letter) -> Source:
         key, value = _content(self.reader, letter)

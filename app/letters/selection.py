@@ -1,14 +1,16 @@
 """Which letters are meant, and which of them may go first; pure."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import nlargest, nsmallest
 from operator import attrgetter
 
 from app.errors import LettersRefused
-from app.letters.letter import Letter, LetterId
+from app.letters.letter import Lane, Letter, LetterId
+
+Turn = tuple[LetterId, LetterId]
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -67,20 +69,24 @@ def oldest(letters: Iterable[Letter], wanted: Wanted, limit: int) -> Page:
 def held_back(selected: Collection[Letter], letters: Iterable[Letter]) -> dict[LetterId, LetterId]:
     """Return the selected letters that have an earlier one of their key still open, each with that one.
 
-    What has no key has no order. `letters` are the open ones, those of a partition in their order.
+    What has no key has no order; what came back is as early as it was at first. `letters` are the open ones.
     """
     names = {letter.name for letter in selected}
-    keys = {(letter.id.partition, letter.key) for letter in selected if letter.key is not None}
-    first: dict[tuple[int, bytes | None], LetterId] = {}
-    for letter in letters:
-        place = (letter.id.partition, letter.key)
-        if place in keys and letter.name not in names:
-            first.setdefault(place, letter.id)
+    lanes = {letter.lane for letter in selected}
+    first = _first(letter for letter in letters if letter.lane in lanes and letter.name not in names)
     return {
-        letter.id: earlier
+        letter.id: turn[1]
         for letter in selected
-        if (earlier := first.get((letter.id.partition, letter.key))) is not None and earlier < letter.id
+        if (turn := first.get(letter.lane, letter.turn)) < letter.turn
     }
+
+
+def next_round(letters: Sequence[Letter]) -> tuple[list[Letter], list[Letter]]:
+    """Return the letters that may go now, of each key the one whose turn it is, and those that wait."""
+    first = _first(letters)
+    going = [letter for letter in letters if first.get(letter.lane, letter.turn) == letter.turn]
+    waiting = [letter for letter in letters if first.get(letter.lane, letter.turn) != letter.turn]
+    return going, waiting
 
 
 def moment_of(text: str, now: datetime) -> datetime:
@@ -98,6 +104,15 @@ def moment_of(text: str, now: datetime) -> datetime:
             f"--since {text}: expected a time such as 2026-01-31T12:00:00Z, or how long ago, such as 2h"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _first(letters: Iterable[Letter]) -> dict[Lane | None, Turn]:
+    """Return whose turn it is, by what goes one behind the other."""
+    first: dict[Lane | None, Turn] = {}
+    for letter in letters:
+        if letter.lane is not None:
+            first[letter.lane] = min(letter.turn, first.get(letter.lane, letter.turn))
+    return first
 
 
 class _Counted:

@@ -204,14 +204,48 @@ async def test_no_letter_overtakes_an_earlier_one_of_its_key_unless_forced(syste
         " and 1 more wait likewise: choose both, or use --force\n"
     )
     assert await sizes(system, *TOPICS) == before
-    ended = await operate(system, "retry", "--key", order_id, "--limit", "2")
+    ended = await operate(system, "retry", "--key", order_id, "--limit", "2", "--force", "--wait", "0")
     places = re.findall(r"^(\S+): put back as ORDER_CREATED/\d+/(\d+)", ended.out, re.MULTILINE)
     assert [name for name, _ in places] == [first["id"], second["id"]]
     assert int(places[0][1]) < int(places[1][1])
     assert "The oldest 2 of 3; --limit takes more." in ended.out
-    left = [letter["id"] for letter in await listed(system, "--key", order_id)]
-    assert left[0] == third["id"]
-    assert (await operate(system, "retry", left[-1], "--force", "--wait", "0")).code == 0
+
+
+async def test_what_comes_back_keeps_its_place_before_the_later_letters_of_its_key(
+    system: System, shop: Shop, tmp_path: Path
+) -> None:
+    order_id, sku = new_sku("order"), new_sku()
+    await shop.restock(sku, 1)
+    bad = half_an_order(order_id, sku)
+    first, second = await bury(system, bad, bad)
+    (mended := tmp_path / "mended.json").write_bytes(whole_order(order_id, sku))
+
+    ended = await operate(system, "retry", "--key", order_id)
+    again, *_ = (each for each in await listed(system, "--key", order_id) if each["id"] != second["id"])
+    assert (ended.code, ended.err) == (1, "")
+    assert f"{first['id']}: came back as letter {again['id']}: " in ended.out
+    assert f"{second['id']}: not put back, it waits for {again['id']}\n" in ended.out
+    assert [each["id"] for each in await listed(system, "--key", order_id)] == [second["id"], again["id"]]
+
+    refused = await operate(system, "retry", second["id"])
+    assert refused.code == 1
+    assert f"letter {second['id']} has to wait for {again['id']}, an earlier one of its key" in refused.err
+
+    ended = await operate(system, "retry", again["id"], "--edit", str(mended))
+    assert (ended.code, ended.err) == (0, "")
+    ended = await operate(system, "retry", second["id"], "--edit", str(mended))
+    assert (ended.code, ended.out.endswith(f"{second['id']}: taken in\n")) == (0, True), ended.out
+    assert (await shop.settled(order_id))["status"] == "COMPLETED"
+
+
+async def test_one_that_is_not_waited_for_lets_no_other_of_its_key_go(system: System) -> None:
+    order_id = new_sku("order")
+    bad = half_an_order(order_id)
+    first, second = await bury(system, bad, bad)
+    ended = await operate(system, "retry", "--key", order_id, "--wait", "0")
+    assert (ended.code, ended.err) == (1, "")
+    assert f"{second['id']}: not put back, it waits for {first['id']}\n" in ended.out
+    assert second["id"] in [each["id"] for each in await listed(system, "--key", order_id)]
 
 
 async def test_a_dropped_letter_is_listed_no_more_and_kept(system: System) -> None:

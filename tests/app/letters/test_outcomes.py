@@ -1,7 +1,8 @@
 import pytest
+from msgspec.structs import replace
 
-from app.letters.letter import Source
-from app.letters.outcomes import dropped, operator, outcomes, retried
+from app.letters.letter import LetterId, Source
+from app.letters.outcomes import Outcome, Returns, dropped, operator, outcomes, retried
 from tests.app.letters.letters import letter
 
 
@@ -24,3 +25,28 @@ def test_an_operator_has_a_name_where_the_machine_knows_none(monkeypatch: pytest
 
     monkeypatch.setattr("getpass.getuser", nobody)
     assert operator().partition("@")[0].isdecimal()
+
+
+def again(before: int, after: int) -> tuple[bytes, Outcome]:
+    """Return that a letter was put back, to become the other."""
+    sent = letter(after).source
+    assert sent is not None
+    return letter(before).name, retried(letter(before), "ada", sent, edited=False)
+
+
+def test_what_comes_back_again_and_again_is_known_by_what_it_was_at_first() -> None:
+    returns = Returns([again(1, 7), again(7, 9)])
+    assert [returns.placed(letter(number)).first for number in (1, 7, 9)] == [
+        None,
+        LetterId(0, 1),
+        LetterId(0, 1),
+    ]
+    assert returns.placed(letter(8)) == letter(8)
+
+
+def test_a_forged_outcome_leads_nowhere_and_not_round_in_circles() -> None:
+    name, outcome = again(2, 3)
+    returns = Returns([again(1, 2), again(2, 1), (name, replace(outcome, letter="nonsense"))])
+    assert returns.placed(letter(1)) == letter(1)
+    assert returns.placed(letter(2)).first == LetterId(0, 1)
+    assert returns.placed(letter(3)) == letter(3)

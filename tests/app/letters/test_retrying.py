@@ -101,5 +101,5 @@ def test_nothing_is_put_back_once_told_to_stop(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_failure_says_at_which_letter_and_behind_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LettersRefused, match=r"^letter 0:1: no; 1 of 3 were put back before it$"):
+    with pytest.raises(LettersRefused, match=r"^letter 0:1: no; 1 were put back before it$"):
         put_back(monkeypatch, Paper(fails_at=1), Clock())

@@ -5,7 +5,7 @@ import pytest
 
 from app.errors import LettersRefused
 from app.letters.letter import LIGHT_BYTES, LetterId, Source
-from app.letters.selection import Wanted, held_back, moment_of, newest, oldest
+from app.letters.selection import Wanted, held_back, moment_of, newest, next_round, oldest
 from tests.app.letters.letters import START, letter
 
 NOW = datetime(2024, 3, 2, 12, tzinfo=UTC)
@@ -93,6 +93,24 @@ def test_a_letter_is_not_held_back_by_its_own_double() -> None:
     double = letter(1, key=b"a")
     again = replace(double, id=LetterId(0, 5))
     assert held_back([again], [double]) == {}
+
+
+def test_a_letter_is_held_back_by_an_earlier_one_that_came_back_behind_it() -> None:
+    second, again = letter(2, key=b"a"), letter(9, key=b"a", first=LetterId(0, 1))
+    third = letter(3, key=b"a")
+    assert held_back([second, third], [second, third, again]) == {second.id: again.id, third.id: again.id}
+    assert held_back([again], [second, third, again]) == {}
+
+
+def test_of_each_key_one_goes_at_a_time_and_what_came_back_has_its_turn() -> None:
+    second, other, third = letter(2, key=b"a"), letter(3, key=b"b"), letter(4, key=b"a")
+    again, free, too = letter(9, key=b"a", first=LetterId(0, 1)), letter(5, key=None), letter(6, key=None)
+    going, waiting = next_round([second, other, third, free, too, again])
+    assert (going, waiting) == ([other, free, too, again], [second, third])
+    assert next_round(waiting) == ([second], [third])
+    assert next_round([third]) == ([third], [])
+    twice = letter(10, key=b"a", first=LetterId(0, 1))
+    assert next_round([again, twice]) == ([again], [twice])
 
 
 def test_letters_without_a_key_have_no_order() -> None:

@@ -112,13 +112,15 @@ def _count(batch: Batch, partition: int, date: bytes, news: list[Placed]) -> int
     key = MINUTE + date
     before = batch.load(state, partition, key, minutes) or Minute()
     batch.save(state, partition, key, count(before, news), minutes, place=Place.FIRST)
-    skus = {line.sku for each in news for line in each.event.lines}
-    for sku in skus:
+    by_sku: defaultdict[str, list[Placed]] = defaultdict(list)
+    for each in news:
+        for sku in {line.sku for line in each.event.lines}:
+            by_sku[sku].append(each)
+    for sku, about in by_sku.items():
         key = b"%b%b/%b" % (SOLD, date, sku.encode())
         sold = batch.load(state, partition, key, units) or Units()
-        about = [each for each in news if any(line.sku == sku for line in each.event.lines)]
         batch.save(state, partition, key, count_units(sold, sku, about), units, place=Place.FIRST)
-    return len(skus)
+    return len(by_sku)
 
 
 def _sweep(batch: Batch, partition: int, kind: bytes, date: bytes, most: int) -> None:

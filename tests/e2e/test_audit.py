@@ -23,7 +23,7 @@ from app.settings import load
 from models.events import PaymentCompleted
 from models.messages import Message
 from tests.e2e.shop import Shop, item, new_sku, order
-from tests.e2e.system import HOST, System, free_port
+from tests.e2e.system import HOST, SHORT_SESSION, System, free_port
 from tests.e2e.test_cancel import paying
 from tests.faults.node import Node
 from tests.models.scenario import cancel_requested, created, refund_requested, restock
@@ -351,14 +351,14 @@ async def test_a_watch_outlasts_the_restart_of_its_worker(
 ) -> None:
     sku, port = new_sku(), free_port()
     await shop.restock(sku, 50)
-    command, url = await system.worker()
+    command, url = await system.worker(environment=SHORT_SESSION)
     arguments = ("--worker", url, "--every-s", "0.2", "--metrics-port", str(port))
     process = await start(system.bootstrap, "--follow", *arguments)
     looks = await reaches(session, port, "orders_audit_looks_total", 1)
     await asyncio.to_thread(command.stop)
     placed = [await shop.place(order(item(sku))) for _ in range(5)]
     await reaches(session, port, "orders_audit_failed_looks_total", 1)
-    await system.worker(int(url.rsplit(":", 1)[1]))
+    again, _ = await system.worker(int(url.rsplit(":", 1)[1]), SHORT_SESSION)
     settled = await asyncio.gather(*map(shop.settled, placed))
     await reaches(session, port, "orders_audit_looks_total", looks + LOOKS)
     process.send_signal(signal.SIGINT)
@@ -366,6 +366,7 @@ async def test_a_watch_outlasts_the_restart_of_its_worker(
     assert {one["status"] for one in settled} == {"COMPLETED"}
     assert (code, err) == (0, ""), out
     assert out.count(f"nobody answers at {url}") == 1
+    assert await asyncio.to_thread(again.stop) == 0
 
 
 async def test_a_watch_outlasts_a_kafka_that_is_killed_and_counts_nothing_twice(

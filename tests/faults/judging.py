@@ -115,8 +115,7 @@ class Judge:
         await self._told_once(shop, orders)
         await self._counted_once(shop, sold)
         await asyncio.to_thread(read_to_the_end, self._system.bootstrap)
-        await self._run("rebuild")
-        await self._run("audit", "--at-rest", "--worker", shop.url)
+        await asyncio.gather(self._run("rebuild"), self._run("audit", "--at-rest", "--worker", shop.url))
         return orders
 
     async def _settled(self, shop: Shop, order_ids: set[str]) -> list[Document]:

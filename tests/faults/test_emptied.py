@@ -51,7 +51,8 @@ async def test_a_worker_does_not_start_on_a_changelog_that_was_emptied(
         assert "the topic was emptied or made anew" in again.last_lines(3)
 
 
-@pytest.mark.parametrize("left", ["nothing", pytest.param("some", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("left", ["nothing", "some"])
 async def test_a_worker_does_not_start_without_what_was_deleted_from_a_changelog(
     separate: System, session: aiohttp.ClientSession, left: str
 ) -> None:

@@ -27,6 +27,7 @@ def is_accepted(answer: Answer) -> bool:
     return answer.status == 202
 
 
+@pytest.mark.full
 async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
     trial: Trial, patient: System, session: aiohttp.ClientSession, port: int
 ) -> None:

@@ -15,6 +15,7 @@ from tests.faults.market import Market, Moment
 SESSION_S = int(SHORT_SESSION["ORDERS_KAFKA__SESSION_TIMEOUT_MS"]) / 1000
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)
 async def test_a_worker_that_goes_on_after_its_session_changes_nothing_that_is_anothers(
     market: Market,

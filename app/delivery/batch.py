@@ -48,14 +48,18 @@ class Rows:
         self._last: dict[bytes, Record] = {}
 
     def add(self, key: bytes, value: bytes | None, place: Place) -> None:
-        """Write a row; what was to stand behind all others is not to undo it."""
+        """Write a row; what was to stand behind all others is not to undo it.
+
+        What is written last again keeps its place there: a mark goes behind the counters, not ahead of them.
+        """
         self.written[key] = value
         self.values.pop(key, None)
-        self._last.pop(key, None)
         row = {"key": key, "value": value}
         if place is Place.LAST:
             self._last[key] = row
-        elif place is Place.FIRST:
+            return
+        self._last.pop(key, None)
+        if place is Place.FIRST:
             self._first[key] = row
         else:
             self._in_turn.append(row)

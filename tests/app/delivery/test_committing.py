@@ -151,6 +151,15 @@ def test_rows_stand_first_in_turn_and_last() -> None:
     ]
 
 
+def test_what_is_written_last_again_stays_ahead_of_what_was_written_last_behind_it() -> None:
+    state, batch = state_of(Log()), Batch(())
+    batch.write(state, 0, b"counters", b"1", place=Place.LAST)
+    batch.write(state, 0, b"mark", None, place=Place.LAST)
+    batch.write(state, 0, b"counters", b"2", place=Place.LAST)
+    (records,) = batch.rows().values()
+    assert [(record["key"], record["value"]) for record in records] == [(b"counters", b"2"), (b"mark", None)]
+
+
 @pytest.mark.parametrize("place", [Place.FIRST, Place.IN_TURN, Place.LAST])
 def test_what_was_to_be_written_last_does_not_undo_what_was_written_after_it(place: Place) -> None:
     state, batch = state_of(Log()), Batch(())

@@ -12,17 +12,10 @@ import orjson
 from app.errors import Failure
 from app.processes import Command
 from app.receiver import SECRET
+from app.rewind.run import INPUTS
 from app.stages import group_of
 from bench.evidence import fetch
 from bench.system import ENDS, START_S, System, new_url, worker_url
-from models.events import AnalyticsEvent, NotificationEvent, OrderCompleted, OrderRefunded
-
-INPUTS = {
-    "notifications": (NotificationEvent.type,),
-    "analytics": (AnalyticsEvent.type,),
-    "transfer": (OrderCompleted.type, OrderRefunded.type),
-}
-"""What each of the stages reads."""
 
 TOLD = {"notifications": "notifications", "transfer": "transfers"}
 """The stages that tell somebody, and what the receiver calls what they tell."""

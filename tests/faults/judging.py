@@ -9,17 +9,18 @@ import asyncio
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import aiohttp
 
 from app.processes import Command
+from app.stages import SWITCHED
 from models.events import NotificationEvent, OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 from tests.e2e.shop import Document, Shop, until
 from tests.e2e.system import System
 from tests.faults.log import newest_values, values
 from tests.faults.receiver import heard, is_listened_to
-from tests.faults.tampering import read_to_the_end
+from tests.faults.tampering import READ_BY, read_to_the_end
 from tests.faults.trial import Trial
 
 ENDS = (OrderCompleted.type, OrderCancelled.type)
@@ -114,7 +115,7 @@ class Judge:
         await asyncio.to_thread(self._recovered_alike, orders, sold)
         await self._told_once(shop, orders)
         await self._counted_once(shop, sold)
-        await asyncio.to_thread(read_to_the_end, self._system.bootstrap)
+        await asyncio.to_thread(read_to_the_end, self._system.bootstrap, self._topics())
         await asyncio.gather(self._run("rebuild"), self._run("audit", "--at-rest", "--worker", shop.url))
         return orders
 
@@ -173,6 +174,11 @@ class Judge:
         run.start()
         code = await asyncio.to_thread(run.wait_until_done, AUDIT_S)
         assert code == 0, run.last_lines(40)
+
+    def _topics(self) -> Collection[str]:
+        """Return the topics that the workers read: a stage that tells nobody reads none."""
+        off = () if is_listened_to(self._system) else SWITCHED
+        return [topic for stage, topics in READ_BY.items() if stage not in off for topic in topics]
 
     def _created(self, until_ms: float = math.inf) -> set[str]:
         """Return the orders in the log at this time that want what the test has stocked."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from yarl import URL
 
 from app.errors import SettingsError
 from app.mistakes import Keys, find_names, no_such, shown, unreadable
@@ -21,7 +23,21 @@ DEFAULT_FILE = Path("faust.yml")
 Port = Annotated[int, Field(ge=1, le=65535)]
 Milliseconds = Annotated[int, Field(ge=1, le=86_400_000)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
-MaybeUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/\S*)?)?$")]
+
+
+def _readable(url: str) -> str:
+    """Return the URL, once it is known that those who call it will understand it; none is as good."""
+    try:
+        readable = not url or bool(URL(url).host)
+    except ValueError:  # its words may repeat a password
+        readable = False
+    if not readable:
+        raise PydanticCustomError("url", "a URL with a host, and a port up to 65535 where it has one")
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$"), AfterValidator(_readable)]
+MaybeUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/\S*)?)?$"), AfterValidator(_readable)]
 
 
 class _Group(BaseModel):
@@ -57,7 +73,7 @@ class LimitSettings(_Group):
 class PaymentSettings(_Group):
     """Where the payment provider is and how it is called."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/.*)?$")] = "http://127.0.0.1:6080"
+    url: Url = "http://127.0.0.1:6080"
     timeout_ms: Milliseconds = 2_000
     attempts: Annotated[int, Field(ge=2, le=100)] = 5
     backoff_ms: Milliseconds = 100
@@ -162,7 +178,7 @@ class DeliverySettings(_Group):
 class TracingSettings(_Group):
     """Whom to tell of spans, and of how many orders."""
 
-    endpoint: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/.*)?)?$")] = ""
+    endpoint: MaybeUrl = ""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
 
 

@@ -119,6 +119,15 @@ def test_what_the_file_says_is_taken_and_the_rest_is_as_by_default(file: Path) -
             "transfer.since = datetime.date(2026, 1, 1): expected a valid string",
         ),
         ("payment: {url: ftp://x}", "payment.url = 'ftp://x': expected match pattern '^https?://"),
+        (
+            "payment: {url: 'http://h:99999'}",
+            "payment.url = 'http://h:99999': expected a URL with a host, and",
+        ),
+        ("transfer: {url: 'http://[::1'}", "transfer.url = 'http://[::1': expected a URL with a host, and"),
+        (
+            "tracing: {endpoint: 'http://?x'}",
+            "tracing.endpoint = 'http://?x': expected a URL with a host, and",
+        ),
         ("limits: {body_bytes: -1}", "limits.body_bytes = -1: expected greater than or equal to 1"),
     ],
 )

@@ -50,6 +50,7 @@ async def test_a_key_that_has_expired_makes_a_new_order_and_a_new_restock(
     assert await asyncio.to_thread(worker.stop) == 0
 
 
+@pytest.mark.full
 async def test_a_request_whose_outcome_was_unknown_makes_one_order_when_it_is_sent_again(
     trial: Trial, patient: System, patients_kafka: Broker, session: aiohttp.ClientSession, port: int
 ) -> None:

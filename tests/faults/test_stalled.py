@@ -3,6 +3,7 @@
 import asyncio
 
 import aiohttp
+import pytest
 
 from app.delivery.faults import VARIABLE
 from tests.e2e.shop import Shop, new_sku
@@ -16,6 +17,7 @@ END_S = 60
 EXIT_CODE = 70
 
 
+@pytest.mark.full
 async def test_a_worker_whose_loop_has_stalled_ends_and_leaves_its_work_to_the_next(
     patient: System, trial: Trial, port: int, session: aiohttp.ClientSession
 ) -> None:

@@ -18,22 +18,24 @@ from web.accepting import accept
 from web.answers import accepted
 from web.keyed import First
 from web.keys import read_key
+from web.lateness import behind_s
 from web.once import respond
 from web.problems import too_much
 from web.requests import NoQuery, PlaceOrder, read_body, read_query
-from web.routes import post
+from web.routes import post, require_here
 
 _settings = current().web
 
 SCOPE = "POST /orders"
 
 
-@post("/orders", stage="orders")
+@post("/orders")
 async def place_order(request: web.Request) -> web.StreamResponse:
     """Accept an order: 202 once Kafka has it."""
     read_query(request, NoQuery)
     key = read_key(request, SCOPE)
     if key is not None:
+        require_here("orders")  # its table knows what was made with the key
         return await respond(request, KeyedOrder(key, await read_body(request, PlaceOrder)))
     _require_room()
     wish = await read_body(request, PlaceOrder)
@@ -111,12 +113,12 @@ def _require_room() -> None:
     """Refuse an order that would have to wait for longer than customers should.
 
     Raises:
-        Problem: 429 while this worker is too far behind.
+        Problem: 429 while orders are too late.
     """
-    behind_s = queries.behind_s()
-    if behind_s * 1000 > _settings.max_lag_ms:
+    late_s = behind_s()
+    if late_s * 1000 > _settings.max_lag_ms:
         raise too_much(
-            f"orders are being worked on {behind_s:.0f} s late: no more are accepted until that is less",
+            f"orders are being worked on {late_s:.0f} s late: no more are accepted until that is less",
             _settings.retry_after_s,
         )
 

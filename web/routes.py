@@ -39,16 +39,27 @@ def post(path: str, stage: str | None = None) -> Callable[[H], H]:
     return declare
 
 
-def _here(handler: Handler, stage: str | None) -> Handler:
-    """Return the handler, or what says that nobody of this worker's group can answer."""
-    run = current().stage_names
-    if stage is None or stage in run:
-        return handler
+def require_here(stage: str) -> None:
+    """Refuse what only workers of another group can answer.
 
-    async def elsewhere(_request: web.Request) -> web.StreamResponse:
+    Raises:
+        Problem: 421 where this worker does not run the stage.
+    """
+    run = current().stage_names
+    if stage not in run:
         raise Problem(
             HTTPStatus.MISDIRECTED_REQUEST,
             f"this worker runs {', '.join(run)}: ask one that runs {stage}",
         )
+
+
+def _here(handler: Handler, stage: str | None) -> Handler:
+    """Return the handler, or what says that nobody of this worker's group can answer."""
+    if stage is None or stage in current().stage_names:
+        return handler
+
+    async def elsewhere(request: web.Request) -> web.StreamResponse:
+        require_here(stage)
+        return await handler(request)
 
     return elsewhere

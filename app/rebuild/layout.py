@@ -1,8 +1,7 @@
 """What is read, how it is sorted in the scratch store, and how the tables' rows are called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, get_args
 
 from app.topics import changelog_of
 from models.commands import (
@@ -16,7 +15,6 @@ from models.commands import (
 from models.events import InventoryDeducted, InventoryRestocked
 from models.messages import Message
 from models.rebuild import orders, payments
-from models.stock import StockMessage
 
 SETTLING: tuple[type[Message], ...] = (
     RequestInventoryRelease,
@@ -47,19 +45,6 @@ RETOLD = frozenset({RequestInventoryRelease.type, RequestInventoryReturn.type})
 
 BY_SKU = frozenset({*(kind.type for kind in SETTLING), InventoryRestocked.type, RequestInventory.type})
 
-
-def _types(kinds: Iterable[Any]) -> list[str]:
-    return [kind.type for kind in kinds]
-
-
-READERS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(_types(orders.RANK), "orders"),
-        **dict.fromkeys(_types(payments.HEARD), "payments"),
-        **dict.fromkeys(_types(get_args(StockMessage)), "inventory"),
-    }
-)
-"""Which stage works on the records of a topic; the rest is for others."""
 
 TABLES = ("orders", "inventory", "payments")
 """What is made anew."""

@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app import topics
 from app.errors import Failure, RebuildRefused, ScratchRefused
+from app.offsets import Offsets
 from app.rebuild.layout import CHANGELOGS, TOPICS
-from app.rebuild.offsets import Offsets
 from app.rebuild.outcome import Outcome
 from app.rebuild.part import Shared, work
 from app.rebuild.plan import Plan

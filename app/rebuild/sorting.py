@@ -7,12 +7,12 @@ from confluent_kafka import Message
 from msgspec import MsgspecError
 
 from app.delivery.state import CLAIM
+from app.offsets import READERS
 from app.rebuild.layout import (
     BY_SKU,
     CHANGELOGS,
     LAST,
     NUMBERS,
-    READERS,
     RETOLD,
     SPREAD,
     Tag,

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from app import broker
-from app.rebuild.offsets import Offsets
+from app.offsets import Offsets
 from app.rebuild.reading import Span, read
 from app.settings import load
 from tests.e2e.shop import Shop, item, new_sku, order

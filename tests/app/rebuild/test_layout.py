@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from app.main import delivery
+from app.offsets import READERS
 from app.rebuild.layout import (
     CHANGELOGS,
     HOLD_ROW,
@@ -17,7 +18,6 @@ from app.rebuild.layout import (
     ORDERS_OPEN,
     PAYMENTS_OPEN,
     PAYMENTS_ROW,
-    READERS,
     TABLES,
     Tag,
     order_key,

@@ -1,6 +1,8 @@
 """Where partitions end, how far the workers' groups have worked, and whether any worker is in them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import get_args
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented here, defined elsewhere
@@ -9,11 +11,26 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 )
 
 from app.asking import ANSWER_S, ask
-from app.groups import Groups
-from app.rebuild.layout import READERS
-from app.rebuild.reading import Place
+from app.groups import Groups, Place
 from app.settings import Settings
 from app.stages import stages_of
+from models.messages import Message
+from models.rebuild import orders, payments
+from models.stock import StockMessage
+
+
+def _types(kinds: Iterable[type[Message]]) -> list[str]:
+    return [kind.type for kind in kinds]
+
+
+READERS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(_types(orders.RANK), "orders"),
+        **dict.fromkeys(_types(payments.HEARD), "payments"),
+        **dict.fromkeys(_types(get_args(StockMessage)), "inventory"),
+    }
+)
+"""Which of the stages that orders wait for works on the records of a topic."""
 
 
 class Offsets:

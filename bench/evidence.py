@@ -93,7 +93,9 @@ def fetch(asked: str | Request, timeout_s: float = ANSWER_S) -> Any:
 def _pages(system: System) -> Iterator[Any]:
     cursor: str | None = ""
     while cursor is not None:
-        page = fetch(f"{system.url}/inventory?limit=1000" + (f"&cursor={quote(cursor)}" if cursor else ""))
+        page = fetch(
+            f"{system.stock_url}/inventory?limit=1000" + (f"&cursor={quote(cursor)}" if cursor else "")
+        )
         yield from page["items"]
         cursor = page["cursor"]
 

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple, get_args
 from uuid import UUID
 
@@ -13,11 +15,17 @@ from models.events import InventoryDeducted, InventoryRestocked, OrderCreated, O
 from models.messages import Envelope, Message, derive_id
 from models.order import Order
 
-INPUTS = tuple(
-    kind.type
-    for kind in (*saga.AWAITED_IN, *get_args(stock.StockMessage), RequestPayment, RequestPaymentRefund)
+READ_BY = MappingProxyType(
+    {
+        "orders": tuple(kind.type for kind in saga.AWAITED_IN),
+        "inventory": tuple(kind.type for kind in get_args(stock.StockMessage)),
+        "payments": (RequestPayment.type, RequestPaymentRefund.type),
+    }
 )
-"""The topics that a worker reads."""
+"""The topics that each stage of the saga reads."""
+
+INPUTS = tuple(chain.from_iterable(READ_BY.values()))
+"""The topics that a worker of the whole saga reads."""
 
 SKUS = 1_000
 PLENTY = 1_000_000

@@ -1,12 +1,13 @@
-"""The whole system for a scenario: topics, the simulator and one worker, all real processes."""
+"""The whole system for a scenario: topics, the simulator and its workers, all real processes."""
 
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -21,7 +22,7 @@ from app.settings import load
 from app.stages import SEPARATOR, group_of
 from bench import accounting
 from bench.kafka import Kafka
-from bench.orders import INPUTS, Record
+from bench.orders import INPUTS, READ_BY, Record
 from bench.process import ROOT
 from bench.scenario import Bench
 from models.events import OrderCancelled, OrderCompleted, OrderCreated
@@ -44,7 +45,7 @@ PATIENCE_MS = "3600000"
 
 
 class Cpu(NamedTuple):
-    """Be the CPU time that has been used so far, in seconds; `machine` is everybody's."""
+    """Be the CPU time used so far, in seconds; `worker` is that of all workers, `machine` everybody's."""
 
     worker: float
     simulator: float
@@ -59,7 +60,8 @@ class Cpu(NamedTuple):
 class System:
     """Be one system on the scenario's broker, with topics of its own; as a context manager, gone in the end.
 
-    The worker is not running before `start_worker`. The provider's ledger is on disk only where it is to
+    It has one worker that runs the whole saga, unless `share` gives it several. None is running before
+    `start_worker` or `share`. The provider's ledger is on disk only where it is to
     outlive the provider: each charge waits for the disk then.
     """
 
@@ -76,6 +78,9 @@ class System:
         ledger = ("--ledger", f"{self._folder}.ledger") if outlives else ()
         self._simulator = self.simulator("simulator", self.provider_url, *ledger)
         self._worker = self._new_worker()
+        self._others: list[Command] = []
+        self._groups: Mapping[str, Sequence[str]] = {GROUP: INPUTS}
+        self.stock_url = self.url  # where the worker is that has the inventory
 
     def __enter__(self) -> Self:
         """Begin with new topics and an empty ledger.
@@ -92,8 +97,8 @@ class System:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._worker.kill()
-        self._simulator.kill()
+        for command in (*self._workers, self._simulator):
+            command.kill()
 
     @property
     def worker(self) -> Command:
@@ -116,6 +121,28 @@ class System:
         self._worker.start()
         self._worker.wait_for(f"{self.url}/health/ready", timeout_s)
         return time.monotonic() - start
+
+    def share(self, shares: Sequence[Collection[str]]) -> None:
+        """Start a worker for each share of the stages, in place of the one of all; the first is at `url`.
+
+        Raises:
+            Failure: one was not ready in time.
+        """
+        self._groups = {
+            group_of(stages): tuple(chain.from_iterable(READ_BY[stage] for stage in stages))
+            for stages in shares
+        }
+        for group, inputs in self._groups.items():
+            self.kafka.await_no_offsets(group, inputs)
+        self._worker = self._new_worker(stages=shares[0])
+        names = [f"worker-{number}" for number in range(2, len(shares) + 1)]
+        self._others = [self._new_worker(*each) for each in zip(names, shares[1:], strict=True)]
+        urls = (self.url, *map(worker_url, names))
+        for worker in self._workers:
+            worker.start()
+        self.stock_url = next(url for url, stages in zip(urls, shares, strict=True) if "inventory" in stages)
+        for worker, url in zip(self._workers, urls, strict=True):
+            worker.wait_for(f"{url}/health/ready", START_S)
 
     def stop_worker(self) -> None:
         """Stop the worker as its process manager would."""
@@ -239,20 +266,19 @@ class System:
             time.sleep(LOOK_EVERY_S)
 
     def require_worker(self) -> None:
-        """Make sure that the worker runs.
+        """Make sure that every worker runs.
 
         Raises:
-            Failure: it has ended; with the last lines that it wrote.
+            Failure: one has ended; with the last lines that it wrote.
         """
-        if self._worker.exit_code is not None:
-            raise Failure(
-                f"{self._worker} ended with code {self._worker.exit_code}:\n{self._worker.last_lines()}"
-            )
+        for worker in self._workers:
+            if worker.exit_code is not None:
+                raise Failure(f"{worker} ended with code {worker.exit_code}:\n{worker.last_lines()}")
 
     def cpu(self) -> Cpu:
         """Return what each process has used so far."""
         return Cpu(
-            accounting.cpu_s(self._worker.pid),
+            sum(accounting.cpu_s(worker.pid) for worker in self._workers),
             accounting.cpu_s(self._simulator.pid),
             accounting.cpu_s(self._bench.broker.pid),
             accounting.machine_busy_s(),
@@ -269,12 +295,18 @@ class System:
         return accounting.peak_rss_mib(self._worker.pid)
 
     def _is_settled(self) -> bool:
-        return self.count(ENDS) >= self.count(PLACED) and self.kafka.is_committed(GROUP, INPUTS)
+        return self.count(ENDS) >= self.count(PLACED) and all(
+            self.kafka.is_committed(group, inputs) for group, inputs in self._groups.items()
+        )
 
-    def _new_worker(self) -> Command:
+    @property
+    def _workers(self) -> tuple[Command, ...]:
+        return self._worker, *self._others
+
+    def _new_worker(self, name: str = "worker", stages: Collection[str] = STAGES) -> Command:
         # A backlog is made on purpose here, and is no reason to cancel what waits in it.
         patience = {"ORDERS_SAGA__PENDING_MS": PATIENCE_MS, "ORDERS_SAGA__PAYING_MS": PATIENCE_MS}
-        return self.new_worker("worker", STAGES, self.url, patience)
+        return self.new_worker(name, stages, worker_url(name), patience)
 
 
 def new_url() -> str:

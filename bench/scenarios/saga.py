@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from bench import steady
 from bench.audit import CHECKS
 from bench.burst import burst
 from bench.evidence import gather
-from bench.open_loop import Load, offer, shortfall, steady_figures
 from bench.scenario import Bench, Figure, Row
 from bench.system import System
 from bench.trials import Findings, rows, warm_up
@@ -15,7 +15,6 @@ from bench.trials import Findings, rows, warm_up
 NAME = "saga"
 COMPARES = "the whole saga through one worker, over time: a burst, doing nothing, steady rates over HTTP"
 SUBJECTS = ("worker",)
-RATES = (500, 2_000)
 FIGURES = (
     Figure("orders_per_s", "burst: settled orders/s"),
     Figure("worker_us", "burst: worker CPU µs/order", 1),  # micro
@@ -24,17 +23,7 @@ FIGURES = (
     Figure("rss_mib", "burst: worker RSS MiB after it"),
     Figure("peak_rss_mib", "burst: worker peak RSS MiB"),
     Figure("idle_percent", "idle: worker CPU % of a core", 2),
-    *(
-        Figure(f"steady_{rate}_{name}", f"{rate:,}/s: {words}", 1)
-        for rate in RATES
-        for name, words in (
-            ("avg_ms", "average ms"),
-            ("p50_ms", "P50 ms"),
-            ("p99_ms", "P99 ms"),
-            ("late_p99_ms", "generator late, P99 ms"),
-            ("cores", "busy cores, whole machine"),
-        )
-    ),
+    *steady.FIGURES,
     *CHECKS,
 )
 
@@ -45,8 +34,6 @@ IDLE_S = 15.0
 QUICK_IDLE_S = 3.0
 REST_S = 2.0
 """Between the last commit and the measuring of nothing."""
-
-SETTLE_S = 60
 
 
 def run(bench: Bench) -> Iterator[Row]:
@@ -65,8 +52,7 @@ def _measure(bench: Bench, system: System, _: str, findings: Findings) -> None:
     first = warm_up(system, quick=bench.quick)
     burst(system, range(first, first + (QUICK_BURST if bench.quick else BURST)), BURST_S, findings)
     findings.figures["idle_percent"] = _idle(system, QUICK_IDLE_S if bench.quick else IDLE_S)
-    for rate in RATES:
-        _steady(system, rate, bench.steady_s, findings)
+    steady.measure(system, bench.steady_s, findings)
     findings.note_checks(gather(system))
 
 
@@ -76,17 +62,3 @@ def _idle(system: System, seconds: float) -> float:
     start, before = time.monotonic(), system.cpu()
     time.sleep(seconds)
     return system.cpu().since(before).worker / (time.monotonic() - start) * 100
-
-
-def _steady(system: System, rate: int, seconds: int, findings: Findings) -> None:
-    part = f"steady_{rate}_"
-    start, before = time.monotonic(), system.cpu()
-    report = offer(system, Load(rate=rate, seconds=seconds, settle_s=SETTLE_S), f"load-{rate}")
-    took_s = time.monotonic() - start
-    findings.figures |= steady_figures(report, part) | {
-        f"{part}late_p99_ms": report["late"]["p99"],
-        f"{part}cores": system.cpu().since(before).machine / took_s,
-    }
-    if missing := shortfall(report):
-        findings.notes.append(f"{rate:,}/s: {missing}")
-    system.settle(f"{rate:,}/s", SETTLE_S)

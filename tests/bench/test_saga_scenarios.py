@@ -1,6 +1,10 @@
 """What the scenarios of the whole saga say below their tables, and read out of a log."""
 
-from bench.scenarios import backlog, flash_sale, growth, rebuild, recovery, saga
+from itertools import chain
+
+from bench.orders import INPUTS, READ_BY
+from bench.scenarios import backlog, flash_sale, growth, rebuild, recovery, saga, workers
+from bench.system import STAGES
 
 
 def test_recovery_is_what_the_worker_says_last() -> None:
@@ -17,6 +21,8 @@ def test_growth_compares_the_last_size_with_the_first() -> None:
 
 def test_remarks_are_left_out_where_nothing_was_measured() -> None:
     assert saga.remarks({}) == flash_sale.remarks({}) == backlog.remarks({"worker": {}}) == []
+    assert workers.remarks({"one": {"steady_2000_avg_ms": 900.0}, "two alike": {}}) == []
+    assert workers.remarks({"two alike": {"steady_2000_avg_ms": 900.0}}) == []
 
 
 def test_remarks_sum_up_what_was_measured() -> None:
@@ -24,6 +30,20 @@ def test_remarks_sum_up_what_was_measured() -> None:
     sale = {"worker": {"accepted": 3_000.0, "settled_s": 2.0}}
     assert "1,500 orders/s" in flash_sale.remarks(sale)[0]
     assert "+20 MiB" in backlog.remarks({"worker": {"peak_rss_mib": 120.0, "before_peak_mib": 100.0}})[0]
+
+
+def test_two_workers_are_compared_with_one() -> None:
+    found = {"one": {"steady_2000_avg_ms": 9_000.0}, "two by stage": {"steady_2000_avg_ms": 900.0}}
+    assert workers.remarks(found) == ["average at 2,000/s by that of one: two by stage 0.10"]
+
+
+def test_every_share_of_the_stages_is_the_whole_saga() -> None:
+    assert all(set(chain.from_iterable(shares)) == set(STAGES) for shares in workers.SHARES.values())
+
+
+def test_the_stages_read_all_that_a_worker_of_the_saga_does() -> None:
+    assert sorted(READ_BY) == sorted(STAGES)
+    assert len(set(INPUTS)) == len(INPUTS)
 
 
 def test_a_rebuild_is_measured_from_its_beginning_to_its_end() -> None:

@@ -42,7 +42,7 @@ def main(  # noqa: PLR0913  # an option each
     ] = REPETITIONS,
     only: Annotated[list[str] | None, typer.Option(help="Measure this subject alone; repeatable.")] = None,
     steady: Annotated[
-        int, typer.Option(min=1, max=600, help="Offer each rate of `saga` for so many seconds.")
+        int, typer.Option(min=1, max=600, help="Offer each steady rate for so many seconds.")
     ] = STEADY_S,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Small and once: does it run at all?")] = False,

@@ -21,7 +21,8 @@ from app.main import App
 from app.routing import Moving
 from app.settings import Settings
 
-ANSWER_S = 2.0
+ANSWER_S = 5.0
+"""How long Kafka may take to say where the logs end."""
 
 
 class Tenure(NamedTuple):
@@ -40,29 +41,40 @@ class Tenures:
         self._settings = settings
         self._places = [TP(topic, number) for topic in topics for number in range(settings.partitions)]
         self._settles_s = 2 * settings.web.accept_timeout_ms / 1000
+        self._patience_s = settings.web.appear_timeout_ms / 1000
         self._latest: Tenure | None = None
         self._noting = asyncio.Lock()
 
     async def hold(self, topic: str, partition: int) -> Tenure:
-        """Return the assignment under which this worker knows all of its partition.
+        """Return the assignment under which this worker knows all of its partition, once it does.
 
         Raises:
-            Moving: the partition may be another's by now, or not all of it is taken in yet.
+            Moving: the partition may be another's by now, or not all of it was taken in in time.
         """
         tenure = self._latest
         if tenure is None or tenure.assignment != self._app.rebalancing_count:
             async with self._noting:
                 tenure = await self._note()
-        if not self._is_current(tenure):
-            raise Moving("partitions move, or no heartbeat was answered for too long")
+        self._require_current(tenure)
         tp = TP(topic, partition)
-        if self._app.delivery.progress.reached(tp) < tenure.ends[tp]:
-            raise Moving("what was accepted before this worker had the key is still being taken in")
+        progress = self._app.delivery.progress
+        if progress.reached(tp) < tenure.ends[tp]:
+            try:
+                await asyncio.wait_for(progress.pass_by(tp, tenure.ends[tp]), self._patience_s)
+            except TimeoutError:
+                raise Moving(
+                    "what was accepted before this worker had the key is still being taken in"
+                ) from None
+            self._require_current(tenure)
         return tenure
 
     def is_sure(self, tenure: Tenure) -> bool:
         """Tell whether nobody else can have taken in anything since, nor have had it under way before."""
         return self._is_current(tenure) and time.monotonic() - tenure.since > self._settles_s
+
+    def _require_current(self, tenure: Tenure) -> None:
+        if not self._is_current(tenure):
+            raise Moving("partitions move, or no heartbeat was answered for too long")
 
     def _is_current(self, tenure: Tenure) -> bool:
         app = self._app

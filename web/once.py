@@ -220,7 +220,8 @@ async def respond(request: web.Request, wish: Wish) -> web.StreamResponse:
     except queries.Moving as error:
         raise moving(error) from error
     if owner is not None:
-        patience_s = (_settings.accept_timeout_ms + _settings.appear_timeout_ms) / 1000
+        # It may wait twice for Kafka and for its stage: until it knows of the key, and for what it sends.
+        patience_s = 2 * (_settings.accept_timeout_ms + _settings.appear_timeout_ms) / 1000
         return await forward(request, owner, patience_s, Body(wish.body, {HEADER: request.headers[HEADER]}))
     first, replayed = await _answer(wish)
     return accepted(request, first.answer, wish.location(first), replayed=replayed)

@@ -1,5 +1,6 @@
 """How far the input has been worked through: what may be committed, once all of it lasts."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 
@@ -19,6 +20,7 @@ class Progress:
         self._saved: dict[TP, int] = {}
         self._places: tuple[TP, ...] = ()
         self._behind_since: float | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     def reach(self, records: Iterable[Message]) -> None:
         """Count records as worked through, those of a partition in their order."""
@@ -29,6 +31,7 @@ class Progress:
         )
         if self._behind_since is None:
             self._behind_since = time.monotonic()
+        self._wake()
 
     def start(self, positions: Mapping[TP, int | None]) -> None:
         """Begin anew where Kafka's record of the group says."""
@@ -36,6 +39,14 @@ class Progress:
         self._reached, self._saved = dict(known), known
         self._places = tuple(positions)
         self._behind_since = None
+        self._wake()
+
+    async def pass_by(self, tp: TP, offset: int) -> None:
+        """Wait until all inputs of the partition before this offset have been worked through."""
+        while self.reached(tp) < offset:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def reached(self, tp: TP) -> int:
         """Return the offset of the next input to work on, 0 where none was worked on yet."""
@@ -57,3 +68,9 @@ class Progress:
         """Remember that Kafka has been told."""
         self._saved.update(offsets)
         self._behind_since = time.monotonic() if self.due() else None
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # it may have been given up
+                waiter.set_result(None)

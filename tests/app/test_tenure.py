@@ -37,12 +37,12 @@ def written(kafka: Broker) -> Broker:
 class Worker:
     """Be a worker as far as its tenure goes: its place in the group, and how far it has read."""
 
-    def __init__(self, bootstrap: str, accept_timeout_ms: int = 5_000) -> None:
+    def __init__(self, bootstrap: str, accept_timeout_ms: int = 5_000, appear_timeout_ms: int = 1) -> None:
         self.lease = SimpleNamespace(held=True)
         self.progress = Progress()
         delivery = SimpleNamespace(progress=self.progress, ownership=SimpleNamespace(lease=self.lease))
         self.app = SimpleNamespace(rebalancing=False, rebalancing_count=1, delivery=delivery)
-        web = WebSettings(accept_timeout_ms=accept_timeout_ms)
+        web = WebSettings(accept_timeout_ms=accept_timeout_ms, appear_timeout_ms=appear_timeout_ms)
         settings = Settings(broker=bootstrap, partitions=PARTITIONS, web=web)
         self.tenures = Tenures(cast("App", self.app), settings, TOPIC)
 
@@ -64,6 +64,29 @@ async def test_a_worker_knows_a_partition_once_it_has_read_what_was_there_when_i
         await worker.tenures.hold(*WRITTEN)
     worker.read(3)
     assert (await worker.tenures.hold(*WRITTEN)).ends == {TP(TOPIC, 0): 0, WRITTEN: 3}
+
+
+async def test_a_worker_waits_for_a_moment_until_it_has_read_so_far(written: Broker) -> None:
+    worker = Worker(written.bootstrap, appear_timeout_ms=KAFKA_S * 1000)
+    worker.read(2)
+    knowing = asyncio.ensure_future(worker.tenures.hold(*WRITTEN))
+    await asyncio.wait({knowing}, timeout=0.01)
+    assert not knowing.done()
+    worker.read(3)
+    assert (await knowing).ends[WRITTEN] == 3
+
+
+async def test_a_worker_whose_partitions_move_while_it_waits_knows_nothing(written: Broker) -> None:
+    worker = Worker(written.bootstrap, appear_timeout_ms=KAFKA_S * 1000)
+    worker.read(3)
+    await worker.tenures.hold(*WRITTEN)
+    worker.read(2)
+    knowing = asyncio.ensure_future(worker.tenures.hold(*WRITTEN))
+    await asyncio.sleep(0)
+    worker.app.rebalancing_count += 1
+    worker.read(3)
+    with pytest.raises(Moving, match="partitions move"):
+        await knowing
 
 
 async def test_a_partition_in_which_nothing_is_was_read_to_its_end(worker: Worker) -> None:

@@ -1,5 +1,7 @@
 """How far the input has been worked through, and what of it Kafka is still to be told."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from faust.types import TP
@@ -43,3 +45,23 @@ def test_a_new_assignment_forgets_the_one_before() -> None:
     progress.start({OTHER: 5, ONE: None})
     assert progress.due() == {}
     assert (progress.reached(ONE), progress.reached(OTHER)) == (0, 5)
+
+
+async def test_whoever_waits_for_an_offset_goes_on_once_what_is_before_it_was_worked_through() -> None:
+    progress = Progress()
+    waiting = asyncio.ensure_future(progress.pass_by(ONE, 2))
+    for given in (record(OTHER, 7), record(ONE, 0)):
+        await asyncio.sleep(0)
+        progress.reach([given])
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    progress.reach([record(ONE, 1)])
+    await waiting
+
+
+async def test_who_no_longer_waits_is_not_woken() -> None:
+    progress = Progress()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(progress.pass_by(ONE, 1), 0)
+    progress.reach([record(ONE, 0)])
+    await progress.pass_by(ONE, 1)

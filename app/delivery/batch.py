@@ -93,7 +93,8 @@ class Batch:
             if given.undecodable is None:
                 self.take(given)
                 yield given.partition, given.message
-                await turn.look()
+                if turn.over:
+                    await turn.give_way()
         self.take(None)
 
     @property
@@ -129,8 +130,11 @@ class Batch:
         self, state: State, partition: int, key: bytes, value: T, coder: Coder[T], *, place: Place
     ) -> None:
         """Write a row that stands for a value, which the next `load` need not read."""
-        self.write(state, partition, key, coder.encode(value), place=place)
-        self._rows[state, partition].values[key] = value
+        raw = coder.encode(value)
+        _check_size(key, raw)
+        rows = self._rows[state, partition]
+        rows.add(key, raw, place)
+        rows.values[key] = value
 
     def write(
         self, state: State, partition: int, key: bytes, value: bytes | None, *, place: Place = Place.IN_TURN
@@ -141,16 +145,15 @@ class Batch:
         mean. In turn, each write is a record of its own, even of a key that was written before; first and
         last, only the key's final value is written, ahead of all other rows or behind them.
         """
-        if value is not None and len(key) + len(value) > MAX_RECORD_BYTES:
-            raise _too_large(key, value)
+        if value is not None:
+            _check_size(key, value)
         self._rows[state, partition].add(key, value, place)
 
     def send(self, *messages: Any) -> None:
         """Send messages once the states that call for them are safe."""
         for message in messages:
             key, value = message.key.encode(), encode(message)
-            if len(key) + len(value) > MAX_RECORD_BYTES:
-                raise _too_large(key, value)
+            _check_size(key, value)
             self.outgoing[message.type, ANYWHERE].append({"key": key, "value": value})
 
     def bury(self, letter: DeadLetter) -> None:
@@ -167,7 +170,7 @@ class Batch:
         return {where: records for where, rows in self._rows.items() if (records := rows.records())}
 
 
-def _too_large(key: bytes, value: bytes) -> ValueError:
+def _check_size(key: bytes, value: bytes) -> None:
     """Refuse what no topic would take, while the input that it comes of can still be named."""
-    size = len(key) + len(value)
-    return ValueError(f"a record of {size} bytes is more than the {MAX_RECORD_BYTES} that a topic takes")
+    if (size := len(key) + len(value)) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record of {size} bytes is more than the {MAX_RECORD_BYTES} that a topic takes")

@@ -182,22 +182,23 @@ class Batches:
             epoch, records = self._taking.result()
             self._taking = None
             if epoch == self._source.epoch and records:
-                self._note_oldest(records)
-                yield from map(self._input, records)
+                times_ms = [record.timestamp()[1] for record in records]
+                self._note_oldest(times_ms)
+                yield from map(self._input, records, times_ms)
 
-    def _note_oldest(self, records: Sequence[Message]) -> None:
+    def _note_oldest(self, times_ms: Sequence[int]) -> None:
         """Have the lag be that of the oldest, wherever it is: they are of several topics and partitions."""
-        recorded = [ms for record in records if (ms := record.timestamp()[1]) > 0]  # unreadable: it has none
+        recorded = [ms for ms in times_ms if ms > 0]  # what can't be read has none
         if recorded:
             self._lag.take(min(recorded) / 1000)
 
-    def _input(self, record: Message) -> Input:
-        topic, partition = record.topic() or "", record.partition() or 0
+    def _input(self, record: Message, time_ms: int) -> Input:
+        topic, partition, key = record.topic() or "", record.partition() or 0, record.key()
         try:
             if (unreadable := record.error()) is not None:
                 raise Undecodable(unreadable.str())  # noqa: TRY301  # one verdict, from wherever it comes
-            message = self._decode(topic, record.key(), record.value(), record.timestamp()[1])
-            require_home(record.key() or b"", partition, self._bounds.partitions)
+            message = self._decode(topic, key, record.value(), time_ms)
+            require_home(key or b"", partition, self._bounds.partitions)
         except Undecodable as error:
             logger.warning("undecodable: %s[%s]@%s: %s", topic, partition, record.offset(), error)
             return Input(partition, None, record, _letter(record, f"Undecodable: {error}"))

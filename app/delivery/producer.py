@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NoError, NotLeaderForPartitionError, for_code
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
+from app.delivery.produce_requests import Produce
 from app.delivery.record_batches import NOBODY, Identity, Packed, Record, following, pack
 from app.delivery.turn import Turn
 from app.partitions import partition_of
@@ -47,7 +47,6 @@ BACKOFF_S = 0.1
 BACKOFF_MAX_S = 1.0
 """... up to this."""
 
-_ALL = -1  # acknowledged by every replica that is in sync
 _NO_LIMIT_MS = 2**31 - 1
 
 Place = tuple[str, int]
@@ -139,8 +138,12 @@ class BatchProducer:
             if partition != ANYWHERE:
                 placed[topic, partition] += bundle
                 continue
+            spread: list[list[Record]] = [[] for _ in range(self._settings.partitions)]
             for record in bundle:
-                placed[topic, partition_of(record["key"], self._settings.partitions)].append(record)
+                spread[partition_of(record["key"], self._settings.partitions)].append(record)
+            for number, records in enumerate(spread):
+                if records:
+                    placed[topic, number] += records
         return placed
 
     def _pack(self, place: Place, records: list[Record]) -> Iterable[Packed]:  # noqa: ARG002  # for subclasses
@@ -195,15 +198,13 @@ class BatchProducer:
         topics: defaultdict[str, list[tuple[int, bytearray]]] = defaultdict(list)
         for (topic, partition), batch in batches.items():
             topics[topic].append((partition, batch.data))
-        request = ProduceRequest(None, _ALL, REQUEST_MS, list(topics.items()))
         try:
-            response = await client.send(leader, request)
+            verdicts = await client.send(leader, Produce(topics, REQUEST_MS))
         except KafkaError as error:
             return dict.fromkeys(batches, error)
         return {
-            (topic, partition): offset if for_code(code) is NoError else for_code(code)()
-            for topic, partitions in response.topics
-            for partition, code, offset, *_ in partitions
+            (topic, partition): offset if code == NoError.errno else for_code(code)()
+            for topic, partition, code, offset in verdicts
         }
 
     async def _connected(self) -> AIOKafkaClient:

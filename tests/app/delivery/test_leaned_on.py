@@ -17,6 +17,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.api import RequestStruct
 from faust.agents.agent import Agent
 from faust.agents.manager import AgentManager
 from faust.app.base import App
@@ -56,6 +57,10 @@ LEANED_ON: list[tuple[str, Callable[..., Any], str]] = [
     ("app/delivery/producer.py", AIOKafkaClient.force_metadata_update, "cb7befef21c8"),
     ("app/delivery/producer.py", AIOKafkaConnection.send, "5909ea32f4ef"),
     ("app/delivery/producer.py", AIOKafkaConnection.close, "28f164aa1e4f"),
+    ("app/delivery/produce_requests.py", AIOKafkaConnection.send, "5909ea32f4ef"),
+    ("app/delivery/produce_requests.py", AIOKafkaConnection._handle_frame, "46a7d9b8cf7c"),
+    ("app/delivery/produce_requests.py", RequestStruct.build_request_header, "a3b54a5d4d46"),
+    ("app/delivery/produce_requests.py", RequestStruct.parse_response_header, "fe83e2edecbb"),
     ("app/delivery/transport.py", GroupCoordinator._do_heartbeat, "dc1d6632aaa6"),
     ("app/delivery/transport.py", GroupCoordinator.ensure_active_group, "33c84c1a9301"),
     ("app/delivery/transport.py", GroupCoordinator._start_heartbeat_task, "358d0cfad997"),

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from app.broker import Broker
+from app.delivery.produce_requests import Produce
 from app.delivery.producer import ANYWHERE, BatchProducer, Place, Record, StageProducer, Unacknowledged
 from app.partitions import partition_of
 from app.settings import Settings
@@ -165,7 +166,7 @@ class Lossy:
 
         async def lose(client: AIOKafkaClient, node: int, request: Any, **options: Any) -> Any:
             answer = await send(client, node, request, **options)
-            if self.lost < answers and type(request).__name__ == "ProduceRequest":
+            if self.lost < answers and isinstance(request, Produce):
                 self.lost += 1
                 raise KafkaConnectionError("the line went dead")
             return answer

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.record_batches import BATCH_BYTES, NOBODY, Identity, following, pack
+from app.delivery.record_batches import BATCH_BYTES, NOBODY, SMALL_BYTES, Identity, following, pack
 
 KEYS = st.none() | st.binary(max_size=20)
 VALUES = st.none() | st.binary(max_size=200) | st.integers(1, 600_000).map(bytes)
@@ -40,6 +41,12 @@ def test_what_is_packed_can_be_read_and_is_numbered_on(records: list[Any], compr
         sequence = following(sequence, count)
         found += content
     assert found == [(each["key"], each["value"], each.get("headers", [])) for each in records]
+
+
+def test_only_a_batch_that_is_worth_it_is_compressed() -> None:
+    for size, compression in ((SMALL_BYTES // 2, 0), (SMALL_BYTES * 2, DefaultRecordBatch.CODEC_LZ4)):
+        (packed,) = pack([{"key": b"key", "value": b"1" * size}], "lz4", NOBODY, -1)
+        assert unpack(packed.data).compression_type == compression
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """What one order costs in pure Python: `python -m bench.models_cpu [--orders N] [--rounds N] [--skus N]`.
 
+With `--batch N --pause-ms N` inputs come in small batches, and there is nothing to do between two of them, as
+where orders trickle in: the caches are cold by then, and so may the processor be.
+
 One-line orders go from ORDER_CREATED to their end through the very functions that a worker calls to
 decode, load, decide, save and encode. What surrounds them is left out: a dict stands for RocksDB, lists
 stand for Kafka, and the payment provider has always just said yes. Printed is CPU time by part; each
@@ -29,7 +32,7 @@ from tables.payments import load_payment, save_payment
 
 START_MS = 1_700_000_000_000
 BATCH = 100
-"""How many inputs are taken at a time."""
+"""How many inputs are taken at a time, unless said otherwise."""
 
 TURNS = 500_000
 
@@ -80,10 +83,21 @@ class Memory(Batch):
         self.write(state, partition, key, coder.encode(value), place=place)
 
 
+class Rhythm(NamedTuple):
+    """Say how many inputs are taken at a time, and for how long there is nothing to do before."""
+
+    batch: int = BATCH
+    pause_s: float = 0.0
+
+
+AT_ONCE = Rhythm()
+
+
 class World:
     """Hold the rows, the records that wait in each topic, and what has been spent on what."""
 
-    def __init__(self) -> None:
+    def __init__(self, rhythm: Rhythm = AT_ONCE) -> None:
+        self.rhythm = rhythm
         self.rows = Memory()
         self.waiting: defaultdict[str, list[Record]] = defaultdict(list)
         self.costs: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -103,6 +117,8 @@ class World:
             self.clock_ms += 1
             self.rows.now.clear()
             self.rows.afterwards.clear()
+            if self.rhythm.pause_s:
+                time.sleep(self.rhythm.pause_s)
             with self.cost(topic, "decode"):
                 messages = [decode(*record, self.clock_ms) for record in waiting[start : start + count]]
             yield messages
@@ -139,14 +155,14 @@ PAYMENTS = Machine(
 
 def run_orders(world: World, topic: str) -> None:
     """Do as the orders agent does, part by part."""
-    for events in world.take(topic, BATCH):
+    for events in world.take(topic, world.rhythm.batch):
         _fold(world, topic, ORDERS, events)
 
 
 def run_inventory(world: World, topic: str, skus: int) -> None:
     """Do as the inventory agent does, part by part; each SKU comes once at a time."""
     rows = world.rows
-    for messages in world.take(topic, min(BATCH, skus)):
+    for messages in world.take(topic, min(world.rhythm.batch, skus)):
         with world.cost(topic, "load"):
             befores = [load_stock(rows, 0, message) for message in messages]
         with world.cost(topic, "evolve"):
@@ -159,7 +175,7 @@ def run_inventory(world: World, topic: str, skus: int) -> None:
 
 def run_payments(world: World, topic: str) -> None:
     """Do as the payments agent does, part by part, with a provider that always says yes."""
-    for requests in world.take(topic, BATCH):
+    for requests in world.take(topic, world.rhythm.batch):
         _fold(world, topic, PAYMENTS, requests)
         at = datetime.fromtimestamp(world.clock_ms / 1000, UTC)
         answers = [
@@ -217,9 +233,9 @@ def place_orders(world: World, orders: int, skus: int) -> None:
     world.costs.clear()
 
 
-def run(orders: int, skus: int) -> Costs:
+def run(orders: int, skus: int, rhythm: Rhythm = AT_ONCE) -> Costs:
     """Take so many orders from their beginning to their end; return seconds an order by part."""
-    world = World()
+    world = World(rhythm)
     place_orders(world, orders, skus)
     run_orders(world, "ORDER_CREATED")
     run_inventory(world, "INVENTORY_REQUESTED", skus)
@@ -258,12 +274,15 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=2000, help="orders a round")
     parser.add_argument("--rounds", type=int, default=7, help="rounds, after one to warm up")
     parser.add_argument("--skus", type=int, default=100, help="among how many SKUs the orders are spread")
+    parser.add_argument("--batch", type=int, default=BATCH, help="inputs taken at a time")
+    parser.add_argument("--pause-ms", type=float, default=0, help="nothing to do before each batch")
     given = parser.parse_args()
-    run(given.orders, given.skus)
+    rhythm = Rhythm(given.batch, given.pause_ms / 1000)
+    run(given.orders, given.skus, rhythm)
     turns, rounds = [], []
     for _ in range(given.rounds):
         turns.append(turn_ns())
-        rounds.append(run(given.orders, given.skus))
+        rounds.append(run(given.orders, given.skus, rhythm))
     print("\n".join(table(rounds)))  # noqa: T201  # it is what the program is for
     quickest, turn = min(sum(costs.values()) for costs in rounds) * 1e6, statistics.median(turns)
     print(f"the quickest round: {quickest:.2f}; a turn of an empty loop: {turn:.1f} ns")  # noqa: T201  # as above

@@ -8,10 +8,11 @@ from models.stock import StockItem
 from tables.inventory import items, state
 
 
+@pytest.mark.parametrize("rhythm", [(), ("--batch", "2", "--pause-ms", "1")], ids=["at once", "with pauses"])
 def test_every_order_comes_to_its_end_and_every_part_of_it_is_in_the_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rhythm: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["models_cpu", "--orders", "5", "--rounds", "1", "--skus", "2"])
+    monkeypatch.setattr("sys.argv", ["models_cpu", "--orders", "5", "--rounds", "1", "--skus", "2", *rhythm])
     models_cpu.main()
     head, *rows, last = capsys.readouterr().out.splitlines()
     assert head.split()[-7:] == [*models_cpu.PARTS, "sum"]

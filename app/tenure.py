@@ -43,7 +43,7 @@ class Tenures:
         self._settles_s = 2 * settings.web.accept_timeout_ms / 1000
         self._patience_s = settings.web.appear_timeout_ms / 1000
         self._latest: Tenure | None = None
-        self._noting = asyncio.Lock()
+        self._noting: asyncio.Future[Tenure] | None = None
 
     async def hold(self, topic: str, partition: int) -> Tenure:
         """Return the assignment under which this worker knows all of its partition, once it does.
@@ -53,8 +53,7 @@ class Tenures:
         """
         tenure = self._latest
         if tenure is None or tenure.assignment != self._app.rebalancing_count:
-            async with self._noting:
-                tenure = await self._note()
+            tenure = await self._noted()
         self._require_current(tenure)
         tp = TP(topic, partition)
         progress = self._app.delivery.progress
@@ -84,15 +83,25 @@ class Tenures:
             and app.rebalancing_count == tenure.assignment
         )
 
+    async def _noted(self) -> Tenure:
+        """Return what Kafka says, or said, to whoever asks: all who wait get one answer, or one error."""
+        if self._noting is None:
+            self._noting = asyncio.ensure_future(self._note())
+            self._noting.add_done_callback(self._forget)
+        return await asyncio.shield(self._noting)
+
+    def _forget(self, noting: asyncio.Future[Tenure]) -> None:
+        self._noting = None
+        if not noting.cancelled():
+            noting.exception()  # looked at here, in case nobody waits for it any more
+
     async def _note(self) -> Tenure:
-        """Ask Kafka where the logs end, unless another request has done so meanwhile.
+        """Ask Kafka where the logs end.
 
         Raises:
             Moving: Kafka does not answer.
         """
         assignment: int = self._app.rebalancing_count
-        if self._latest is not None and self._latest.assignment == assignment:
-            return self._latest
         client = AdminClient({"bootstrap.servers": self._settings.broker, "log_level": 0})
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         try:

@@ -15,6 +15,7 @@ from itertools import islice
 from aiohttp import web
 
 from app.settings import current
+from app.tenure import ANSWER_S
 from models.idempotency import derive, find_use
 from models.messages import Message
 from tables import queries
@@ -221,7 +222,7 @@ async def respond(request: web.Request, wish: Wish) -> web.StreamResponse:
         raise moving(error) from error
     if owner is not None:
         # It may wait twice for Kafka and for its stage: until it knows of the key, and for what it sends.
-        patience_s = 2 * (_settings.accept_timeout_ms + _settings.appear_timeout_ms) / 1000
+        patience_s = ANSWER_S + (_settings.accept_timeout_ms + 2 * _settings.appear_timeout_ms) / 1000
         return await forward(request, owner, patience_s, Body(wish.body, {HEADER: request.headers[HEADER]}))
     first, replayed = await _answer(wish)
     return accepted(request, first.answer, wish.location(first), replayed=replayed)

@@ -1,19 +1,15 @@
 """How tables lie on the disk: RocksDB, one for each partition of each table, sharing one cache.
 
 Faust gives each of them a cache of its own, so that a worker's memory would grow with its partitions; and a
-filter of three bits a key, with which a fourth of the look-ups of what is not there read the disk.
-
-RocksDB keeps no write-ahead log: the changelog is one. What a crash takes out of its memory goes together
-with the offset up to which the changelog was applied, so it is read again from there (docs/adr/0029).
-
-Leans on faust 0.15.3's `stores.rocksdb.RocksDBOptions`.
+filter of three bits a key, with which a fourth of the look-ups of what is not there read the disk. Leans on
+faust 0.15.3's `stores.rocksdb.RocksDBOptions`.
 """
 
 from pathlib import Path
 from typing import Any
 
 from faust.stores.rocksdb import RocksDBOptions
-from rocksdict import BlockBasedOptions, Cache, WriteOptions
+from rocksdict import BlockBasedOptions, Cache
 
 from app.delivery.exits import die
 
@@ -23,9 +19,7 @@ CACHE_BYTES = 64 * MIB
 """What all partitions' blocks may take together."""
 
 BUFFER_BYTES = 4 * MIB
-"""What one partition collects in memory before it becomes a file; another such buffer may be on its way.
-
-That much of a changelog is read again after a crash."""
+"""What one partition collects in memory before it becomes a file; another such buffer may be on its way."""
 
 FILTER_BITS = 10
 """One look-up in a hundred of what is not there reads a block."""
@@ -47,15 +41,11 @@ class DiskOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped her
         Faust would end as well, in a hundred lines, of which none says what is wrong.
         """
         try:
-            opened = super().open(path, read_only=read_only)
+            return super().open(path, read_only=read_only)
         except Exception as error:  # rocksdict knows no other
             if "lock" in repr(error):  # it was not let go of yet: Faust tries again
                 raise
             die(f"the table {path} can't be opened: {error}")
-        unlogged = WriteOptions()
-        unlogged.disable_wal = True
-        opened.set_write_options(unlogged)
-        return opened
 
     def as_options(self) -> Any:
         """Return the options of one partition's RocksDB."""

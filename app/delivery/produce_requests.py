@@ -38,7 +38,11 @@ class _Answer:
 
     @staticmethod
     def decode(data: BytesIO) -> list[Verdict]:
-        """Return a verdict for each partition of the request."""
+        """Return a verdict for each partition of the request.
+
+        Raises:
+            ValueError, struct.error: it is cut short.
+        """
         return [*_verdicts(data.read())]
 
 
@@ -90,6 +94,10 @@ def _verdicts(raw: bytes) -> Iterator[Verdict]:
         (partitions,) = _COUNT.unpack_from(raw, at)
         at += _COUNT.size
         end = at + partitions * _VERDICT.size
+        if not at <= end <= len(raw):
+            raise ValueError(
+                f"{partitions} verdicts on {topic} do not fit into an answer of {len(raw)} bytes"
+            )
         for partition, code, offset, _, _ in _VERDICT.iter_unpack(raw[at:end]):
             yield Verdict(topic, partition, code, offset)
         at = end

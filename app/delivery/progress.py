@@ -20,7 +20,7 @@ class Progress:
         self._saved: dict[TP, int] = {}
         self._places: tuple[TP, ...] = ()
         self._behind_since: float | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def reach(self, records: Iterable[Message]) -> None:
         """Count records as worked through, those of a partition in their order."""
@@ -45,8 +45,11 @@ class Progress:
         """Wait until all inputs of the partition before this offset have been worked through."""
         while self.reached(tp) < offset:
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
 
     def reached(self, tp: TP) -> int:
         """Return the offset of the next input to work on, 0 where none was worked on yet."""
@@ -70,7 +73,6 @@ class Progress:
         self._behind_since = time.monotonic() if self.due() else None
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():  # it may have been given up
+        for waiter in self._waiters:
+            if not waiter.done():  # it may have been woken, or given up
                 waiter.set_result(None)

@@ -1,5 +1,6 @@
 """Produce requests by hand are those that aiokafka writes, and answers read so are the same."""
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -38,6 +39,14 @@ def test_an_answer_is_read_as_aiokafka_reads_it(topics: dict[str, Any]) -> None:
         for topic, verdicts in topics.items()
         for partition, code, offset, *_ in verdicts
     ]
+
+
+def test_an_answer_that_is_cut_short_is_not_taken_for_one_with_fewer_verdicts() -> None:
+    raw = ProduceResponse_v7([("topic", [(0, 0, 1, -1, 0), (1, 0, 1, -1, 0)])], 0).encode()
+    throttle, verdict = 4, 30
+    for length in (len(raw) - throttle - verdict, len(raw) - throttle - 2 * verdict, 3):
+        with pytest.raises((ValueError, struct.error)):
+            Produce.RESPONSE_TYPE.decode(BytesIO(raw[:length]))
 
 
 @pytest.mark.parametrize("versions", [(0, 6), (8, 12)])

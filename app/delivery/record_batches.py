@@ -23,7 +23,7 @@ BATCH_BYTES = 1_000_000
 """A batch is closed before it grows beyond this, uncompressed; Kafka's own limit is 1 MiB."""
 
 SMALL_BYTES = 1_024
-"""A batch that is no larger goes as it is: to compress it takes longer than all else, and saves a third."""
+"""A batch that is no larger goes as it is: to compress it takes longer than to pack it."""
 
 SEQUENCES = 2**31
 """Kafka counts a producer's records in each partition up to here, and then from 0 again."""

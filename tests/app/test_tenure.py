@@ -14,7 +14,7 @@ from app.delivery.progress import Progress
 from app.main import App
 from app.routing import Moving
 from app.settings import Settings, WebSettings
-from app.tenure import ANSWER_S, Tenures
+from app.tenure import Tenures
 
 TOPIC = "tenure"
 PARTITIONS = 2
@@ -103,10 +103,10 @@ async def test_kafka_is_asked_once_an_assignment(worker: Worker) -> None:
 
 async def test_whoever_waits_while_kafka_does_not_answer_is_told_at_once_with_the_others() -> None:
     worker = Worker("127.0.0.1:1")
-    began = asyncio.get_running_loop().time()
     told = await asyncio.gather(*(worker.tenures.hold(*WRITTEN) for _ in range(5)), return_exceptions=True)
-    assert [type(each) for each in told] == [Moving] * 5
-    assert asyncio.get_running_loop().time() - began < 2 * ANSWER_S, "and not one after the other"
+    assert isinstance(told[0], Moving)
+    assert "Kafka does not say" in str(told[0])
+    assert all(each is told[0] for each in told), "it was asked once, and not for each in turn"
 
 
 async def test_a_worker_whose_lease_has_run_out_knows_nothing(worker: Worker) -> None:

@@ -23,8 +23,8 @@ SHORT = 1_250
 """Of each of the goods that the backlog wants: a tenth of it gets any, as the provider takes its time."""
 
 ENDS = (OrderCompleted.type, OrderCancelled.type)
-MOST_MIB = 512
-"""A worker of its size, RocksDB's cache of 64 MiB, and two buffers of 4 MiB for each of 32 partitions."""
+MOST_MIB = 384
+"""A worker of its size, a cache of 32 MiB, buffers of 4 MiB for each partition, and names of what waits."""
 
 FLUSH_S = 60
 POLL_S = 0.1

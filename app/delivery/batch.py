@@ -93,8 +93,7 @@ class Batch:
             if given.undecodable is None:
                 self.take(given)
                 yield given.partition, given.message
-                if turn.over:
-                    await turn.give_way()
+                await turn.look()
         self.take(None)
 
     @property
@@ -130,11 +129,8 @@ class Batch:
         self, state: State, partition: int, key: bytes, value: T, coder: Coder[T], *, place: Place
     ) -> None:
         """Write a row that stands for a value, which the next `load` need not read."""
-        raw = coder.encode(value)
-        _check_size(key, raw)
-        rows = self._rows[state, partition]
-        rows.add(key, raw, place)
-        rows.values[key] = value
+        self.write(state, partition, key, coder.encode(value), place=place)
+        self._rows[state, partition].values[key] = value
 
     def write(
         self, state: State, partition: int, key: bytes, value: bytes | None, *, place: Place = Place.IN_TURN

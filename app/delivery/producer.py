@@ -138,12 +138,8 @@ class BatchProducer:
             if partition != ANYWHERE:
                 placed[topic, partition] += bundle
                 continue
-            spread: list[list[Record]] = [[] for _ in range(self._settings.partitions)]
             for record in bundle:
-                spread[partition_of(record["key"], self._settings.partitions)].append(record)
-            for number, records in enumerate(spread):
-                if records:
-                    placed[topic, number] += records
+                placed[topic, partition_of(record["key"], self._settings.partitions)].append(record)
         return placed
 
     def _pack(self, place: Place, records: list[Record]) -> Iterable[Packed]:  # noqa: ARG002  # for subclasses

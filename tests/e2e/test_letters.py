@@ -279,7 +279,8 @@ async def test_an_interrupted_retry_is_done_with_the_letter_in_hand_and_no_other
     poison = half_an_order(order_id)
     first, second = await bury(system, poison, poison)
     before = await sizes(system, *TOPICS)
-    process = await begin(system, "retry", "--key", order_id, "--rate", "0.01")
+    # At once, for one by one it would end by itself when the first has come back; so it waits for its rate.
+    process = await begin(system, "retry", "--key", order_id, "--force", "--rate", "0.01")
     one_more = {topic: size + 1 for topic, size in before.items()}
     await until(partial(sizes, system, *TOPICS), lambda now: now == one_more)
     process.send_signal(signal.SIGINT)
